@@ -21,10 +21,11 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.maildir import keywords, names
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.headers import tag
 from spamlstm.maildir.message_file import Identity, separator_in, sized
 from spamlstm.maildir.names import Name, Part
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Attempt, Transfer, TransferResult, carry_out, settle
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Judgement, Verdict

@@ -2,7 +2,7 @@
 
 | step | function | processing of a message ends if |
 |---|---|---|
-| 1 read | `Pass._read` | the message is gone, known, too old, too large, or still being written |
+| 1 read | `DeliveryReader.read` | the message is gone, known, too old, too large, or still being written |
 | 2 judge | `Judge.judge_many` | the message cannot be classified |
 | 3 plan | `Pass._plan` | its verdict has no actions, the run is dry, or the junk folder cannot be used |
 | 4 journal | `Pass._record` | the journal cannot be written |
@@ -18,23 +18,18 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
-from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
 from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, plan, wanted_actions
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
+from spamlstm.filtering.delivery import Delivery, DeliveryReader, ReadResult
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.placement import Arrival, Placement
-from spamlstm.maildir import junk_folder, message_file
-from spamlstm.maildir.content_id import content_id, former_content_id
-from spamlstm.maildir.file_evidence import FileEvidence
-from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
-from spamlstm.maildir.names import GoneError
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir import junk_folder
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Attempt, TransferResult
 from spamlstm.model.classifier import Judged
 from spamlstm.verdict import Judgement
@@ -50,23 +45,6 @@ BATCH = 64
 # The raw mail in a batch, in bytes. Tagged copies may use as much memory again.
 BATCH_BYTES = 16 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A candidate whose file has been read."""
-
-    candidate: Candidate
-    entry: Entry
-    raw: bytes
-    """The plain message."""
-    identity: Identity
-    content: str
-    delivered: float
-    """The time at which the message came to the folder in which it was found, in seconds since 1970."""
-    is_compressed: bool = False
-
-
-ReadResult: TypeAlias = Delivery | Outcome
 
 K = TypeVar("K")
 
@@ -108,12 +86,8 @@ class Pass:
     classifier: Judge
     recovery: Recovery
     guard: CrashGuard
-    opened: Callable[[str], OpenMaildir]
+    reader: DeliveryReader
     layer_of: "Callable[[str], PersonalLayer | None]"
-    placed: Callable[[OpenMaildir, Arrival], Placement]
-    """Returns how a message came to the inbox of a Maildir."""
-    remote: frozenset[int]
-    """The devices (st_dev) on which `is_being_written` must not be called."""
     readers: int | None
     beat: Callable[[], None]
     stop: Callable[[], bool]
@@ -145,58 +119,11 @@ class Pass:
                 if isinstance(one, Outcome):
                     yield one, None
                 elif not (stopped := stopped or self.stop()):
-                    item = self._read(one)
+                    item = self.reader.read(one)
                     yield item, item.raw if isinstance(item, Delivery) else None
                     del item  # frees this message before the next message is read
             if stopped:
                 return
-
-    def _read(self, candidate: Candidate) -> ReadResult:
-        try:
-            return self._delivery(candidate)
-        except GoneError:
-            return Outcome(candidate, Status.GONE)
-        except TooLargeError as error:
-            return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
-        except MissingPackageError as error:
-            return Outcome(candidate, Status.FAILED, kind=FailureKind.COMPRESSED, failure=str(error))
-        except Exception as error:  # noqa: BLE001  after any error, the next message is processed
-            return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
-
-    def _delivery(self, candidate: Candidate) -> ReadResult:
-        unsettled = self.recovery.unsettled
-        if unsettled and (candidate.maildir, candidate.base) in unsettled:
-            failure = "the result of an earlier act on the message is not known yet"
-            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
-        entry = self.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
-        try:
-            status = entry.status()
-        except FileNotFoundError as error:
-            raise GoneError(candidate.path) from error
-        if candidate.part == "cur":
-            since = self.recovery.journal.index.since(candidate.maildir, now=self.recovery.clock())
-            if status.st_mtime < since:
-                return Outcome(candidate, Status.OLD)
-        if status.st_dev not in self.remote and message_file.is_being_written(entry):
-            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
-        stored = message_file.read_message(entry, most=MOST_BYTES)
-        raw, identity, content = stored.content, stored.identity, content_id(stored.content)
-        if self.recovery.journal.has_former:
-            self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
-        evidence = FileEvidence.of(candidate.name, stored)
-        arrived = Arrival(candidate, content, status.st_ctime, status.st_mtime, raw, evidence)
-        match self.placed(entry.folder.mailbox, arrived):
-            case Placement.MOVED:
-                return Outcome(candidate, Status.KNOWN, content=content)
-            case Placement.UNCLEAR:
-                return Outcome(candidate, Status.WAITING, content=content)
-        # A message that its user is moving now is classified in the next scan if this folder is then its only folder.
-        if message_file.is_moving(entry, identity):
-            return Outcome(candidate, Status.MOVING, content=content)
-        # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
-        return Delivery(
-            candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=stored.is_compressed
-        )
 
     # 3 to 6: act
 

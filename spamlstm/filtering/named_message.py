@@ -9,10 +9,11 @@ from spamlstm.errors import UserError
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
 from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import message_file
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError, Name, base_of
 from spamlstm.maildir.normal_form import header_values
-from spamlstm.maildir.opened import Entry, OpenMaildir
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import is_compressed
 from spamlstm.message.headers import end_of_head
 

@@ -45,6 +45,7 @@ from spamlstm.config import CatchUp, Config
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
+from spamlstm.filtering.delivery import DeliveryReader
 from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.inbox import Scanner
 from spamlstm.filtering.inbox_index import DAY
@@ -81,7 +82,7 @@ class Pipeline:
         """Create a pipeline. `clock` gives the times that are recorded, and `monotonic` measures delays.
 
         `layer_of` returns the personal layer that scores the mail of a Maildir, or None if there are no labels.
-        `placed` returns how a message came to the inbox (see `Pass.placed`). By default, only the journal is asked.
+        `placed` returns how a message came to the inbox (see `DeliveryReader`). By default, only the journal is asked.
         `open_maildir` opens the Maildir at a path for one visit. `beat` is called during work, for a watchdog.
         """
         self.config = config
@@ -100,11 +101,15 @@ class Pipeline:
             Pass,
             recovery=self._recovery,
             guard=self._guard,
-            opened=self._maildirs.opened,
             layer_of=layer_of,
-            placed=placed or Placements(journal, clock).by_journal,
             readers=readers,
             beat=beat,
+        )
+        self._reader = partial(
+            DeliveryReader,
+            self._recovery,
+            opened=self._maildirs.opened,
+            placed=placed or Placements(journal, clock).by_journal,
         )
         self._retries: Backoff[tuple[str, str]] = Backoff(monotonic)
         # Maildirs in which messages went from new to cur before they could be acted on. The next scan of these Maildirs
@@ -174,7 +179,8 @@ class Pipeline:
     ) -> Generator[Outcome, None, None]:
         """Process the candidates and yield each outcome when it occurs. Work is done only while the caller iterates."""
         self._recovery.settle()
-        work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)
+        reader = self._reader(remote=remote_devices())
+        work = self._pass(config=self.config, classifier=self.classifier, reader=reader, stop=stop)
         alone: list[GuardedCandidate] = []
         try:
             yield from self._reported(work.run(_beside_others(map(self._guard.look, candidates), alone)))

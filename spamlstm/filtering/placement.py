@@ -14,10 +14,11 @@ from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.inbox_index import DAY, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
+from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.names import base_of, letters_of
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
 # A client that cannot move a message copies it and then removes the original, within seconds. While the original of a
 # younger copy is still there, the message is not classified. If a mail rule makes two copies of one delivery, they

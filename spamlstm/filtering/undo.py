@@ -16,10 +16,11 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
 from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import keywords, names
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized
 from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Transfer, TransferResult
 
 # The largest number of bytes that our headers may have added to a message.

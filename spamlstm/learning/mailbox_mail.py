@@ -11,11 +11,12 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.learning import sent_mail
 from spamlstm.maildir import message_file
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.folder_walk import folders
 from spamlstm.maildir.folders import FolderRole, role_of
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
 
 class MailboxMessage(Protocol):

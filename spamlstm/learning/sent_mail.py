@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from spamlstm.features.sender_identity import correspondent, name_key
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import lasting
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.folder_walk import folders
 from spamlstm.maildir.folders import is_sent
 from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.message.message import address, parse_message
 
 # The newest messages of all Sent folders that are read, and the most bytes of one. Larger messages are skipped.

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
+from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
 from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
 from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.subscriptions import subscribe
 
 # The name of a newly created junk folder.

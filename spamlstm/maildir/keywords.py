@@ -4,7 +4,8 @@ import os
 import string
 from collections.abc import Sequence
 
-from spamlstm.maildir.opened import OpenFolder, open_plain
+from spamlstm.maildir.entry import open_plain
+from spamlstm.maildir.opened import OpenFolder
 
 # The file `dovecot-keywords` of a folder lists the keywords that its lower-case flag letters stand for, one keyword a
 # line, at most 26. The file is only read here. Writing it requires Dovecot's own lock, and other programs would show an

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from spamlstm.database import MOST_INTEGER
+from spamlstm.maildir.entry import Entry, RefusedError
 from spamlstm.maildir.folder_walk import below
 from spamlstm.maildir.names import COLON, DELIVERED, SEMICOLON, AnyPart, GoneError, Name, base_of, split_info
-from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
+from spamlstm.maildir.opened import OpenFolder
 from spamlstm.message.compression import decompressed, missing_package
 from spamlstm.message.headers import end_of_head
 

@@ -1,4 +1,4 @@
-"""Maildirs, their folders and files, opened by descriptors without following links.
+"""Maildirs and their folders, opened by descriptors without following links.
 
 The owner of a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened only once
 per visit. A visit is the time in which one Maildir is processed. Each folder below the Maildir is opened by a
@@ -7,17 +7,16 @@ calls is made as the owner of the Maildir. See docs/decisions/0017-maildirs-of-o
 """
 
 import contextlib
-import errno
 import itertools
 import os
 import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, Self
 
-from spamlstm.files import CREATE, DIRECTORY, Closable, open_directory, regular_descriptor
-from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
+from spamlstm.files import DIRECTORY, Closable, open_directory
+from spamlstm.maildir.entry import Entry, RefusedError
+from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, Name, Part
 from spamlstm.maildir.owner import Owner
 
 # The largest number of folders with open descriptors. Adopting a mailbox visits 2,000 folders.
@@ -35,39 +34,6 @@ MOST_SEARCHED = 200_000
 MOST_LISTED = 200_000
 # The largest number of names that are read in search of one message, which takes a third of a second.
 MOST_PASSED = 1_000_000
-
-
-class RefusedError(OSError):
-    """Raised for a name in a Maildir that is not safe to use.
-
-    The name is a symbolic link or is not a regular file, belongs to another user, or has too many entries. `strerror`
-    gives the name and the reason.
-    """
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(errno.ELOOP, f"{path.rpartition('/')[2]} {why}", path)
-
-
-def open_plain(name: str, above: int, *, shown: str) -> int:
-    """Return a descriptor of the regular file `name` in the directory `above`.
-
-    Raises RefusedError if `name` is not a regular file.
-    """
-    try:
-        return regular_descriptor(name, follow=False, dir_fd=above)
-    except OSError as error:
-        # The error of a link is ELOOP.
-        if error.errno in (errno.ELOOP, errno.EINVAL):
-            raise RefusedError(shown, "is not a regular file") from error
-        raise
-
-
-def is_link(name: str, above: int) -> bool:
-    """Return whether `name` in the directory `above` is a symbolic link. False if its status cannot be read."""
-    try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
 
 
 class OpenMaildir(Closable):
@@ -124,7 +90,7 @@ class OpenMaildir(Closable):
             raise RefusedError(path, "is not below its Maildir")
         return self.folder(name)
 
-    def entry_at(self, path: str) -> "Entry":
+    def entry_at(self, path: str) -> Entry:
         """Return the entry of the file at a path from the journal.
 
         Raises RefusedError if the path is not the path of a message in this Maildir.
@@ -173,7 +139,7 @@ class OpenMaildir(Closable):
             handle = os.open(level, DIRECTORY, dir_fd=above)
         except NotADirectoryError as error:
             # The kernel reports the same error for a link with O_DIRECTORY | O_NOFOLLOW.
-            if is_link(level, above):
+            if _is_link(level, above):
                 raise RefusedError(path, "is a symbolic link, and links in a Maildir are not followed") from error
             raise
         if not self.owner.owns(handle):
@@ -239,11 +205,11 @@ class OpenFolder:
         for part in PARTS:
             self.handle(part)
 
-    def entry(self, part: AnyPart, name: str) -> "Entry":
+    def entry(self, part: AnyPart, name: str) -> Entry:
         """Return the entry for the file `name` in `part`. The file may be missing."""
         return Entry(self, part, name)
 
-    def messages(self, parts: Iterable[Part] = DELIVERED) -> "Iterator[Entry]":
+    def messages(self, parts: Iterable[Part] = DELIVERED) -> Iterator[Entry]:
         """Yield the messages in new and cur, or in one of them. Only regular files are messages.
 
         new is listed first. A message that a mail program moves to cur meanwhile is then found twice, and is never
@@ -260,7 +226,7 @@ class OpenFolder:
         """
         return self._entries(part, "", most=MOST_LISTED)
 
-    def find(self, base: str) -> "list[Entry]":
+    def find(self, base: str) -> list[Entry]:
         """Return the files in new and cur with the base name `base` and any flags, usually one file or none."""
         # Only names that begin with the base are parsed, because a folder may have a hundred thousand names.
         near = [
@@ -290,68 +256,6 @@ class OpenFolder:
             _close(self._handles.popitem()[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file name in a part of an open folder. The message may have another name by now, or be gone."""
-
-    folder: OpenFolder
-    part: AnyPart
-    name: str
-
-    @property
-    def path(self) -> str:
-        """The path, used only for messages and the journal. It is never used to open the file."""
-        return f"{self.folder.path}/{self.part}/{self.name}"
-
-    def status(self) -> os.stat_result:
-        """Return the file's status without following a link. Raises FileNotFoundError if the name is missing."""
-        with self.folder.mailbox.owner.acting():
-            return os.stat(self.name, dir_fd=self.folder.handle(self.part), follow_symlinks=False)
-
-    def open(self) -> int:
-        """Return a descriptor for reading.
-
-        Raises RefusedError if the file is not a regular file, and FileNotFoundError if the file is gone.
-        """
-        with self.folder.mailbox.owner.acting():
-            return open_plain(self.name, self.folder.handle(self.part), shown=self.path)
-
-    def create(self) -> int:
-        """Create the file with mode 0600 and return a descriptor for writing. Raises FileExistsError if it exists."""
-        with self.folder.mailbox.owner.acting():
-            return os.open(self.name, CREATE, 0o600, dir_fd=self.folder.handle(self.part))
-
-    def exists(self) -> bool:
-        """Return whether a file, a link or any other entry has this name."""
-        try:
-            self.status()
-        except FileNotFoundError:
-            return False
-        return True
-
-    def rename(self, target: "Entry") -> None:
-        """Rename the file to `target` in the same Maildir.
-
-        Raises GoneError if the file is gone, and FileExistsError if the new name exists.
-        """
-        if target.exists():
-            raise FileExistsError(errno.EEXIST, "the name is taken", target.path)
-        there, here = target.folder.handle(target.part), self.folder.handle(self.part)
-        with self.folder.mailbox.owner.acting():
-            try:
-                os.rename(self.name, target.name, src_dir_fd=here, dst_dir_fd=there)
-            except FileNotFoundError as error:
-                # The kernel reports the same error if the target folder was removed. The message then still exists.
-                if os.fstat(there).st_nlink:
-                    raise GoneError(self.path) from error
-                raise
-
-    def unlink(self) -> None:
-        """Remove the name. Raises FileNotFoundError if the name is missing."""
-        with self.folder.mailbox.owner.acting():
-            os.unlink(self.name, dir_fd=self.folder.handle(self.part))
-
-
 def _close(handle: int) -> None:
     """Close the descriptor of a directory."""
     try:
@@ -367,5 +271,13 @@ def _is_plain(entry: os.DirEntry[str]) -> bool:
     """
     try:
         return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _is_link(name: str, above: int) -> bool:
+    """Return whether `name` in the directory `above` is a symbolic link. False if its status cannot be read."""
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
     except OSError:
         return False

@@ -68,8 +68,10 @@ def read_chunks(
     if (following := next(chunks, None)) is not None:
         from spamlstm.model.workers import ReaderPool, further_cores  # takes 5 ms, not needed for small runs
 
+        rest = itertools.chain([following], chunks)
+        del following  # otherwise it stays in memory to the end
         with ReaderPool(further_cores() if readers is None else readers) as pool:
-            yield from _side_by_side(reader, itertools.chain([following], chunks), pool, beat)
+            yield from _side_by_side(reader, rest, pool, beat)
 
 
 def _in_turn(reader: MessageReader, chunks: Iterator[MailChunk[K]], beat: Callable[[], None]) -> Iterator[ReadChunk[K]]:

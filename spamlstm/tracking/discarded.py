@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.file_evidence import FileEvidence
 from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError
-from spamlstm.maildir.opened import Entry, OpenMaildir
+from spamlstm.maildir.opened import OpenMaildir
 
 # The clock of a file server may differ from the clock of this program by this many seconds.
 _SKEW = 60.0

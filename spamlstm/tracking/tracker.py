@@ -17,9 +17,10 @@ from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
+from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.folder_walk import Folder, folders
 from spamlstm.maildir.folders import FolderRole, is_sent, role_of
-from spamlstm.maildir.opened import OpenMaildir, RefusedError
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.folder_reader import FolderReader
 from spamlstm.tracking.history import HistoryReader, TrackedPlacements

@@ -15,10 +15,11 @@ from readers_and_kills import OLD, deliver
 
 from spamlstm.errors import UserError
 from spamlstm.maildir import junk_folder, message_file, opened, transfer
+from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.keywords import keyword_names
 from spamlstm.maildir.message_file import file_identity
 from spamlstm.maildir.names import Name
-from spamlstm.maildir.opened import OpenMaildir, RefusedError
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.maildir.owner import Owner
 from spamlstm.maildir.transfer import Transfer
 

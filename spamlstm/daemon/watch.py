@@ -12,31 +12,16 @@ import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING
 
 from spamlstm.daemon.hints import Hints
+from spamlstm.daemon.inotify import ARRIVES, ENDS, JUNK_MASK, JUNK_NEW_MASK, NEW_MASK, Inotify, open_inotify
 from spamlstm.daemon.status import Coverage, inotify_limit, watch_remarks
 from spamlstm.files import Closable
 from spamlstm.maildir.message_file import remote_devices
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import InotifyEvent
-
-# The watched events are deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), the
-# end of writing by programs that break the Maildir rules and write directly into `new`, and the removal of the folder.
-# Other events are not watched, because the events of readers would fill the kernel's queue. A symbolic link in place of
-# the folder is not followed, see maildir.opened.
-IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
-IN_MOVED_FROM, IN_DELETE = 0x40, 0x200
-IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT = 0x400, 0x800, 0x2000
-IN_ONLYDIR, IN_DONT_FOLLOW = 0x1000000, 0x2000000
-ARRIVES = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE
-ENDS = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT
-NEW_MASK = ARRIVES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
-JUNK_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
-JUNK_MASK |= IN_ONLYDIR | IN_DONT_FOLLOW
-# Arrivals in `new` of a junk folder are mostly filed by this program, and are not moves.
-JUNK_NEW_MASK = JUNK_MASK & ~(IN_CREATE | IN_MOVED_TO)
 
 
 @dataclass(slots=True)
@@ -52,27 +37,6 @@ class _NewFolder:
         return other is None or (self.identity, self.changed_ns) != (other.identity, other.changed_ns)
 
 
-class _Inotify(Protocol):
-    """The used methods of watchdog's InotifyFD, which is one inotify instance with the thread that reads its events."""
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def join(self, timeout: float | None = None) -> None: ...
-    def is_alive(self) -> bool: ...
-    def add_callback(self, path: bytes, mask: int, callback: Any, id_: int) -> int: ...
-    def remove_callbacks(self, callbacks: list[tuple[int, int]]) -> None: ...
-
-
-def _open_inotify() -> _Inotify:
-    """Return a new inotify instance. Raises OSError if inotify cannot be used for any reason."""
-    try:
-        from watchdog.observers.inotify_c import InotifyFD  # imported here, because its ctypes import takes 10 ms
-    except Exception as error:  # ImportError, AttributeError, or an error of watchdog for an unknown libc
-        raise OSError(errno.ENOSYS, f"inotify is not available ({error})") from error
-    opened: _Inotify = cast("Any", InotifyFD())  # the cast is needed because watchdog uses its own integer types
-    return opened
-
-
 @dataclass
 class Watcher(Closable):
     """A watcher that puts a hint into `hints` for each delivery to the Maildirs given to `cover`.
@@ -83,11 +47,11 @@ class Watcher(Closable):
     """
 
     hints: Hints
-    open_inotify: Callable[[], _Inotify] = _open_inotify
+    open_inotify: Callable[[], Inotify] = open_inotify
     remote: Callable[[], frozenset[int]] = remote_devices
     overflows: int = 0
     restarts: int = 0
-    _inotify: _Inotify | None = None
+    _inotify: Inotify | None = None
     _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None if it is not a Maildir
     _maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its `new`
     _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # inode and watch by path of `cur` or `new`
@@ -313,7 +277,7 @@ class Watcher(Closable):
         self._maildirs[watch] = maildir
         return watch
 
-    def _add(self, inotify: _Inotify, path: str, mask: int, maildir: str) -> int:
+    def _add(self, inotify: Inotify, path: str, mask: int, maildir: str) -> int:
         """Add a watch and return its number, which is negative if permission is denied.
 
         A symbolic link in `path` may lead to the folder of another Maildir. The watch of the other Maildir is left

@@ -14,8 +14,9 @@ from maildirs import by_link, by_rename, by_writing, make
 
 from spamlstm.daemon import status as status_module
 from spamlstm.daemon.hints import NEW, Hints, Wakeup
+from spamlstm.daemon.inotify import open_inotify
 from spamlstm.daemon.status import inotify_limit
-from spamlstm.daemon.watch import Watcher, _open_inotify
+from spamlstm.daemon.watch import Watcher
 from spamlstm.maildir.message_file import remote_devices
 from spamlstm.maildir.names import DELIVERED, PARTS
 
@@ -187,7 +188,7 @@ def test_an_overflow_asks_for_a_full_scan(box, watcher, wakeup, hints):
 def test_maildirs_without_a_watch_are_polled(error, words, tmp_path, hints):
     """One remark gives the limit of the kernel, and polling finds the deliveries."""
     boxes = [make(tmp_path / name) for name in "abc"]
-    with Watcher(hints, open_inotify=lambda: LimitedInotify(_open_inotify(), most=1, error=error)) as watcher:
+    with Watcher(hints, open_inotify=lambda: LimitedInotify(open_inotify(), most=1, error=error)) as watcher:
         coverage = watcher.cover(boxes)
         assert (coverage.watched, coverage.polled) == (1, 2)
         assert len(coverage.remarks) == 1
@@ -406,7 +407,7 @@ def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wakeup, box):
 
 def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_path):
     """If the kernel refuses a Maildir's watch, a junk folder gives up its own and gets no other."""
-    kernel = CountingInotify(_open_inotify(), most=4)
+    kernel = CountingInotify(open_inotify(), most=4)
     with Watcher(hints, open_inotify=lambda: kernel) as watcher:
         boxes = [make(tmp_path / name) for name in "abc"]
         watcher.cover(boxes[:2])
@@ -442,6 +443,6 @@ class CountingInotify:
 def test_a_refusal_with_an_unknown_limit(hidden, hints, tmp_path):
     """The remark gives no number."""
     boxes = [make(tmp_path / name) for name in "ab"]
-    with Watcher(hints, open_inotify=lambda: LimitedInotify(_open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
+    with Watcher(hints, open_inotify=lambda: LimitedInotify(open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
         (remark,) = watcher.cover(boxes).remarks
     assert remark.startswith("the kernel allows this user no more inotify watches, too few for 1 of 2 Maildirs")

@@ -7,19 +7,16 @@ The protocols run in this thread and do no long work. They send messages to the 
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import stat
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
-from spamlstm.config.addresses import UNIX, Address, TcpAddress, UnixAddress, parse_address
-from spamlstm.config.ownership import group_number
+from spamlstm.config.addresses import UNIX, Address, parse_address
 from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.byte_stream import BLOCK
 from spamlstm.daemon.listeners.connection import AnswerQueue, ListenerCounts
@@ -29,8 +26,9 @@ from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
 from spamlstm.daemon.listeners.rspamd import serve_rspamd
+from spamlstm.daemon.listeners.sockets import opened_socket, own_socket
 from spamlstm.daemon.listeners.spamd import serve_spamd
-from spamlstm.errors import UnavailableError, UserError, reason_of
+from spamlstm.errors import UserError
 from spamlstm.filtering.failures import emit, logger
 from spamlstm.xdg import FILTER_SOCKET
 
@@ -66,7 +64,7 @@ class Listeners:
 
     def start(self, config: Config) -> None:
         """Listen on the socket in the state folder and as configured. Raises UserError if an address cannot be used."""
-        with _own_socket(self._state) as opened:
+        with own_socket(self._state) as opened:
             self._add(OWN, serve_filter, opened, f"unix:{self._state / FILTER_SOCKET}")
         self.reconfigure(config)
 
@@ -157,98 +155,3 @@ def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
     error = context.get("exception")
     if not isinstance(error, OSError):
         logger.error("bug in a listener: %s", context.get("message"), exc_info=error)
-
-
-# --- sockets -------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _own_socket(state: Path) -> Iterator[socket.socket]:
-    """Yield a socket that listens in the state folder, to which only this user and root can connect.
-
-    The caller must hold the lock of the state folder, so that an existing socket file is a remainder. The kernel
-    accepts at most 107 bytes for a path, and the path of the state folder may be longer.
-    """
-    folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        (state / FILTER_SOCKET).unlink(missing_ok=True)
-        yield _bound(f"/proc/self/fd/{folder}/{FILTER_SOCKET}", mode=0o600)
-    finally:
-        os.close(folder)
-
-
-def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
-    """Return a socket that is bound as configured. Raises UnavailableError if the address cannot be used."""
-    address = parse_address(config.listen or "")
-    try:
-        if isinstance(address, UnixAddress):
-            return _unix_socket(address.path, config.group)
-        return _tcp_socket(address)
-    except (OSError, UserError) as error:
-        why = _why(error, address, config) if isinstance(error, OSError) else str(error)
-        raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
-
-
-def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConfig) -> str:
-    if isinstance(error, FileNotFoundError) and isinstance(address, UnixAddress):
-        return f"the folder {Path(address.path).parent} does not exist; create it, or name another folder"
-    if config.group and error.filename is not None and isinstance(address, UnixAddress):
-        return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
-    if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
-        return "this user may not use ports below 1024; use a higher port, a Unix socket or spamlstm.socket of systemd"
-    return reason_of(error)
-
-
-def _tcp_socket(address: TcpAddress) -> socket.socket:
-    opened = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind((address.host, address.port))
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-def _unix_socket(path: str, group: str | None) -> socket.socket:
-    """Return a socket that is bound to `path`, for this user and a group.
-
-    A socket file that another program left is replaced. A file of another type is not.
-    """
-    number = None if group is None else group_number(group)
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):
-            Path(path).unlink()
-    opened = _bound(path, mode=0o600)
-    try:
-        if number is not None:
-            os.chown(path, -1, number)
-        Path(path).chmod(0o660)
-    except BaseException:
-        opened.close()
-        Path(path).unlink(missing_ok=True)
-        raise
-    return opened
-
-
-def _is_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(path)
-        except ConnectionRefusedError:
-            return False
-        except OSError:
-            return True
-    return True
-
-
-def _bound(path: str, *, mode: int) -> socket.socket:
-    opened = socket.socket(socket.AF_UNIX)
-    try:
-        os.fchmod(opened.fileno(), mode)  # on Linux, bind creates the socket file with this mode
-        opened.bind(path)
-    except BaseException:
-        opened.close()
-        raise
-    return opened

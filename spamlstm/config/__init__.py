@@ -5,6 +5,7 @@ from pathlib import Path
 from spamlstm.config.locations import find_config_file
 from spamlstm.config.values import (
     Action,
+    AnyListener,
     AuthMethod,
     CatchUp,
     Config,
@@ -27,6 +28,7 @@ from spamlstm.config.values import (
 
 __all__ = [
     "Action",
+    "AnyListener",
     "AuthMethod",
     "CatchUp",
     "Config",

@@ -6,6 +6,7 @@ The verdict on a message is ham, unsure or spam. A label is what the user says a
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from spamlstm.verdict import Verdict
 
@@ -215,6 +216,10 @@ class SpamdConfig(ListenerConfig):
     """Whether clients may label messages. Any client can then label messages for any user."""
 
 
+AnyListener: TypeAlias = FilterConfig | HttpConfig | MilterConfig | SpamdConfig
+"""The settings of one of the listeners."""
+
+
 class TlsMode(StrEnum):
     """The encryption of the connection to an IMAP server."""
 
@@ -300,9 +305,9 @@ class Config:
     spamd: SpamdConfig = field(default_factory=SpamdConfig)
     accounts: tuple[ImapConfig, ...] = ()
 
-    def listeners(self) -> "dict[str, ListenerConfig]":
+    def listeners(self) -> dict[str, AnyListener]:
         """Return the configured listeners by the names of their tables."""
-        tables: dict[str, ListenerConfig] = {
+        tables: dict[str, AnyListener] = {
             "filter": self.filter,
             "http": self.http,
             "milter": self.milter,

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
-from spamlstm.config import Config, ListenerConfig
+from spamlstm.config import AnyListener, Config, FilterConfig, HttpConfig, MilterConfig, SpamdConfig
 from spamlstm.config.addresses import UNIX, Address, parse_address
 from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.byte_stream import BLOCK
@@ -51,7 +51,7 @@ class Listeners:
         self._passed = passed or {}
         self._budget = ReceivingBudget()
         self._listeners: dict[str, Listener] = {}
-        self._configured: dict[str, ListenerConfig] = {}
+        self._configured: dict[str, AnyListener] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_error)
         self._answers = AnswerQueue(self._loop)
@@ -80,7 +80,7 @@ class Listeners:
         failures = []
         for name, one in wanted.items():
             try:
-                protocol = _protocol(config, name)
+                protocol = _protocol(one)
                 if name in self._configured:
                     self._listeners[name].protocol = protocol
                 else:
@@ -109,7 +109,7 @@ class Listeners:
         if not self._thread.is_alive():
             self._loop.close()
 
-    def _opened(self, one: ListenerConfig, name: str) -> socket.socket:
+    def _opened(self, one: AnyListener, name: str) -> socket.socket:
         passed = self._passed.get(parse_address(one.listen or ""))
         return opened_socket(one, name) if passed is None else passed.dup()
 
@@ -137,18 +137,19 @@ class Listeners:
                 Path(listener.counts.address.removeprefix(UNIX)).unlink()
 
 
-def _protocol(config: Config, name: str) -> Protocol:
+def _protocol(listener: AnyListener) -> Protocol:
     """Return the protocol of a configured listener. Raises ConfigError if a password cannot be read."""
-    match name:
-        case "filter":
+    match listener:
+        case FilterConfig():
             return serve_filter
-        case "http":
-            file = config.http.password_file
+        case HttpConfig(password_file=file):
             return partial(serve_rspamd, password=None if file is None else read_password(file))
-        case "milter":
-            return partial(serve_milter, config=config.milter)
+        case MilterConfig():
+            return partial(serve_milter, config=listener)
+        case SpamdConfig(allow_tell=allow_tell):
+            return partial(serve_spamd, allow_tell=allow_tell)
         case _:
-            return partial(serve_spamd, allow_tell=config.spamd.allow_tell)
+            assert_never(listener)
 
 
 def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -222,7 +222,7 @@ def undo_command(
 ) -> int:
     """Move filed mail back and remove the headers that were added.
 
-    Keywords that were set are removed too. This includes the mail on the IMAP accounts of the configuration.
+    Keywords that were set are removed too. Mail on the IMAP accounts of the configuration is included.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
     classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be
@@ -277,7 +277,7 @@ def config_check_command(config: options.ConfigOption = None) -> int:
 
     If there are errors, prints each error on a line with its key. Otherwise prints the watched Maildirs, the listeners
     and the IMAP accounts, and why one of them cannot be used. The exit status is 78 if there is an error or something
-    cannot be used. A Maildir that does not exist yet is only named.
+    cannot be used. A Maildir that does not exist yet is reported and is no error.
     """
     from spamlstm.cli.config import check_config
 

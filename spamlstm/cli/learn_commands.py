@@ -132,7 +132,7 @@ def labels_import_command(
     """Add the labels of an exported file to the present labels.
 
     For a message that has a label in both, your own label is preferred to an adopted label, then the later label.
-    Importing a file twice changes nothing. A file that is damaged or was written by a newer version of spamlstm changes
+    Importing a file again changes nothing. A file that is damaged or was written by a newer version of spamlstm changes
     nothing either.
     """
     from spamlstm.cli.label_files import read_labels

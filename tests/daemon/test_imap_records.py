@@ -1,0 +1,82 @@
+"""The records of an IMAP account, and the requests of its session to the loop."""
+
+import contextlib
+import sqlite3
+from dataclasses import replace
+from types import SimpleNamespace
+
+from imap_server import account, folder
+
+from spamlstm.config import Config
+from spamlstm.daemon.imap import account_session
+from spamlstm.daemon.imap.account_session import AccountSession, AccountTally, DaemonSession
+from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
+from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
+from spamlstm.daemon.imap.answers import FolderNumbers, ListedMessage, RemoteFlag
+from spamlstm.daemon.imap.folder_visits import FolderVisits
+from spamlstm.daemon.imap.recognition import recognized
+from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
+from spamlstm.learning.label import Label
+from spamlstm.maildir.content_id import content_id
+
+
+def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
+    """Of two new folders with the UIDVALIDITY of a missing folder, neither gets its records, and both are visited."""
+    records = AccountRecords.open(tmp_path / "state", "imap://x")
+    connection = SimpleNamespace(numbers=lambda name: FolderNumbers(validity=1, next_uid=5))
+    session = AccountSession(account(), Config(), connection, records, AccountTally("h"))
+    visits = FolderVisits(session)
+    visits.find([folder("INBOX"), folder("Old")])
+    with records.change():
+        for one in records.folders():
+            records.put_folder(replace(one, validity=1, next_uid=3))
+    found = visits.find([folder("INBOX"), folder("New"), folder("Other")])
+    assert {one.name: one.validity for one in found} == {"INBOX": 1, "New": 0, "Other": 0}
+    records.close()
+
+
+def test_records_of_the_former_version_are_kept(tmp_path):
+    """A database of the version without acts is upgraded: a begun move is still there, and undoes nothing."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    path = AccountRecords.path_of(tmp_path / "state", "imap://x")
+    path.parent.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(path)) as former:
+        former.executescript(ACCOUNT_TABLES.schema.removesuffix(ACCOUNT_TABLES.upgrades[1]))
+        former.execute("INSERT INTO moves VALUES (5, 1, 2, 3, x'00112233445566778899aabbccddeeff', 9, 8, 7, 6, 4)")
+        former.execute("PRAGMA user_version = 1")
+        former.commit()
+    path.chmod(0o600)
+    with contextlib.closing(AccountRecords.open(tmp_path / "state", "imap://x")) as records:
+        content = "00112233445566778899aabbccddeeff"
+        assert records.moves() == [BegunMove(1, 2, 3, content, 9, 8, 7, 6, 4, id=5)]
+        assert records.acts() == []
+
+
+def test_only_messages_that_may_be_known_are_read_again():
+    """If the UIDs changed, messages of the same size and date are read only until all records are recognized."""
+    mails = {uid: b"Subject: mail %d\n\nBody" % uid for uid in range(1, 6)}
+    size, read = len(mails[1]), []
+
+    def bodies(sizes):
+        read.extend(sizes)
+        return {uid: mails[uid] for uid in sizes}
+
+    listed = [ListedMessage(uid, RemoteFlag.NONE, size, date=7) for uid in mails]
+    one = AccountCopy(3, 90, RemoteFlag.NONE, size, date=7, since=0.0, content=content_id(mails[2]))
+    copies, unknown = recognized(SimpleNamespace(bodies=bodies), listed, [one])
+    assert copies == [replace(one, uid=2)]
+    assert [message.uid for message in unknown] == [1, 3, 4, 5]
+    assert read == [1, 2]
+
+
+def test_a_request_without_an_answer_is_withdrawn(monkeypatch):
+    """If the daemon's loop does not answer in time, the message is tried again later, and is not classified twice."""
+    monkeypatch.setattr(account_session, "ANSWER_SECONDS", 0.0)
+    requests = Judging(classifier=None, config=None, label_stores=None)
+    session = DaemonSession(account(), Config(), None, None, AccountTally("h"), requests=requests)
+    assert session.judge([b"one", b"two"]) == [None, None]
+    assert session.label(LabelRequestOfClient(b"three", label=Label.SPAM)) is None
+    assert [one.answer.cancelled() for one in requests._waiting] == [True, True, True]
+    requests.work()
+    assert not requests

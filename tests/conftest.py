@@ -108,6 +108,14 @@ def tiny(tmp_path_factory) -> Path:
     return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def classifier(tiny):
+    """Return a classifier with the tiny model that learns from labels."""
+    from spamlstm.model.classifier import Classifier
+
+    return Classifier.open(tiny, personal_features=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """Processes that tests start react to Ctrl-C, even where the shell started pytest with SIGINT ignored."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from listening import PATIENCE, listening
+from maildirs import make
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm.cli import filter_client
@@ -25,7 +26,6 @@ from spamlstm.corpus import paths
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import untag
-from spamlstm.model.classifier import Classifier
 
 KINDS = {"ham": HAM, "spam": SPAM, "unsure": UNSURE}
 ODD = {
@@ -57,11 +57,6 @@ def filtered(root, environment):
         return done.returncode, done.stdout, done.stderr.decode()
 
     return run
-
-
-@pytest.fixture
-def classifier(tiny):
-    return Classifier.open(tiny, personal_features=True)
 
 
 @pytest.fixture(params=["daemon", "no daemon"])
@@ -289,8 +284,7 @@ def two_users(tmp_path, state, classifier):
     """A configuration in which ann has a label of her own."""
     maildirs = tmp_path / "vmail"
     for name in ("ann", "bob"):
-        for part in ("new", "cur", "tmp"):
-            (maildirs / "example.org" / name / part).mkdir(parents=True)
+        make(maildirs / "example.org" / name)
     config = Config(
         maildirs=(MaildirConfig(f"{maildirs}/*/*"),),
         learning=LearningConfig(labels=LabelScope.PER_MAILDIR, user_maildir=f"{maildirs}/{{domain}}/{{local}}"),

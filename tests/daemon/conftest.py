@@ -2,14 +2,6 @@
 
 import pytest
 from listening import listening
-from tiny_bundle import make
-
-from spamlstm.model.classifier import Classifier
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return Classifier.open(make(tmp_path_factory.mktemp("model") / "tiny"), personal_features=True)
 
 
 @pytest.fixture

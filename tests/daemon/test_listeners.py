@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from listening import PATIENCE, exchange, listening
+from maildirs import make as make_maildir
 from tiny_bundle import HAM, SPAM, UNSURE, make
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, SpamdConfig
@@ -131,8 +132,7 @@ def test_labels_belong_to_their_user(tmp_path, classifier):
     Users without a Maildir cannot label.
     """
     for name in ("ann", "bob"):
-        for part in ("new", "cur", "tmp"):
-            (tmp_path / "vmail" / name / part).mkdir(parents=True)
+        make_maildir(tmp_path / "vmail" / name)
     learning = LearningConfig(labels=LabelScope.PER_MAILDIR, user_maildir=f"{tmp_path}/vmail/{{user}}")
     config = Config(
         maildirs=(MaildirConfig(f"{tmp_path}/vmail/*"),),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from listening import PATIENCE, exchange, listening
+from maildirs import make
 from mta import CLIENT, STEPS, added, connected_mta, packet
 from tiny_bundle import HAM, SPAM, UNSURE
 
@@ -296,8 +297,7 @@ def test_a_verdict_by_a_list_is_never_above_a_limit(tmp_path, classifier, config
 def test_the_only_recipient_chooses_the_labels(tmp_path, classifier):
     """With labels per Maildir, those of the only recipient count, in any case; with several, the model decides."""
     for name in ("ann", "bob"):
-        for part in ("new", "cur", "tmp"):
-            (tmp_path / "vmail" / name / part).mkdir(parents=True)
+        make(tmp_path / "vmail" / name)
     config = Config(
         maildirs=(MaildirConfig(f"{tmp_path}/vmail/*"),),
         learning=LearningConfig(labels=LabelScope.PER_MAILDIR, user_maildir=f"{tmp_path}/vmail/{{local}}"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from listening import PATIENCE, exchange, listening
+from maildirs import make
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm import __version__
@@ -209,8 +210,7 @@ def test_learning(http):
 def test_labels_belong_to_their_user(tmp_path, classifier, file):
     """The address of delivery chooses the labels, else the only recipient, else the user."""
     for name in ("ann", "bob"):
-        for part in ("new", "cur", "tmp"):
-            (tmp_path / "vmail" / name / part).mkdir(parents=True)
+        make(tmp_path / "vmail" / name)
     config = Config(
         maildirs=(MaildirConfig(f"{tmp_path}/vmail/*"),),
         learning=LearningConfig(labels=LabelScope.PER_MAILDIR, user_maildir=f"{tmp_path}/vmail/{{local}}"),

@@ -3,20 +3,13 @@
 import json
 
 import pytest
-from tiny_bundle import make
 
 from spamlstm.cli import translate
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.errors import DataError, UserError
 from spamlstm.evaluation.evaluate import keyed
 from spamlstm.evaluation.trec_protocol import Feedback, FeedbackKind, Follower, Teacher, picture
-from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def stream(number: int = 60) -> list[Labelled]:
@@ -34,30 +27,29 @@ def stream(number: int = 60) -> list[Labelled]:
     ]
 
 
-def followed(bundle, feedback: str, mail: list[Labelled]):
-    classifier = Classifier.open(bundle, personal_features=True)
+def followed(classifier, feedback: str, mail: list[Labelled]):
     follower = Follower(classifier, Feedback.parse(feedback))
     for assessed in classifier.assess_many(keyed(mail), readers=0):
         follower.take(assessed)
     return follower.end()
 
 
-def test_immediate_feedback_learns(bundle):
+def test_immediate_feedback_learns(classifier):
     """Nothing is known of the first message, and in the end each spam scores above each ham."""
-    done = followed(bundle, "immediate", stream())
+    done = followed(classifier, "immediate", stream())
     outcomes = done.evaluation.outcomes
     assert done.labelled == 60
     assert outcomes.score[0] == 0  # judged before it is learned
     assert outcomes.score[41::2].min() > outcomes.score[40::2].max()
 
 
-def test_the_first_are_not_counted(bundle):
+def test_the_first_are_not_counted(classifier):
     """If only the beginning is labelled, the figures are of the rest."""
-    assert followed(bundle, "first:20", stream()).evaluation.all.n == 40
-    done = followed(bundle, "each:5", stream())
+    assert followed(classifier, "first:20", stream()).evaluation.all.n == 40
+    done = followed(classifier, "each:5", stream())
     assert (done.labelled, done.evaluation.all.n) == (10, 50)
     with pytest.raises(DataError, match="labels all 60 messages"):
-        followed(bundle, "first:60", stream())
+        followed(classifier, "first:60", stream())
 
 
 def test_which_labels_are_learned():
@@ -98,20 +90,20 @@ def test_feedback_is_written_as_it_is_read(text):
     assert str(Feedback.parse(text)) == text
 
 
-def test_the_picture_is_a_file_of_its_own(bundle):
+def test_the_picture_is_a_file_of_its_own(classifier):
     """The SVG is a complete file with points of the curve."""
-    svg = picture(followed(bundle, "immediate", stream(120)))
+    svg = picture(followed(classifier, "immediate", stream(120)))
     assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert svg.count("<circle") > 1
 
 
-def test_the_command(bundle, tmp_path, capfd):
+def test_the_command(tiny, tmp_path, capfd):
     """Figures are on standard output, JSON and the picture in files if asked for."""
     for one in stream():
         path = tmp_path / "corpus" / one.label / f"{int(one.id):03}.eml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(one.raw)
-    options = ["evaluate", "--online", "--feedback", "immediate", "--model", bundle, tmp_path / "corpus"]
+    options = ["evaluate", "--online", "--feedback", "immediate", "--model", tiny, tmp_path / "corpus"]
     files = ["--json", tmp_path / "figures.json", "--plot", tmp_path / "curve.svg"]
     assert translate.run([str(word) for word in options + files]) == 0
     assert "one_minus_roca_pct" in capfd.readouterr().out

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 from damage import cells_of, column_counts
 from inbox import OPENED, Inbox
+from maildirs import make
 
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.inbox_index import name_hash
@@ -124,8 +125,7 @@ OUTSIDE = [
 def test_no_act_leaves_its_maildir(used, tmp_path, column, path):
     """Recovery and undo refuse an act whose message, target or name is outside the Maildir: nothing there changes."""
     victim, state = tmp_path / "victim", tmp_path / "state"
-    for part in ("new", "cur", "tmp"):
-        (victim / part).mkdir(parents=True)
+    make(victim)
     for part in ("cur", "tmp"):
         (victim / part / "name").write_bytes(b"From: x@y\n\nvictim")
     written = path.format(victim=victim, root=used.root)

@@ -6,24 +6,17 @@ from pathlib import Path
 import pytest
 from maildirs import make
 from tiny_bundle import UNSURE
-from tiny_bundle import make as make_bundle
 
 from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
-from spamlstm.model.classifier import Classifier
 from spamlstm.model.policy import Reason
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.verdict import Verdict
 
 USERS = ("ann", "bob", "carl")
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return Classifier.open(make_bundle(tmp_path_factory.mktemp("models") / "tiny"), personal_features=True)
 
 
 @pytest.fixture

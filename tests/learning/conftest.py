@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from maildirs import make as make_maildir
 from tiny_bundle import make
 from unlike_letters import letter
 
@@ -41,8 +42,7 @@ def labelled(tmp_path, unsure) -> Path:
 @pytest.fixture
 def maildir(tmp_path) -> Path:
     """A Maildir with sixty unlabelled messages."""
-    for part in ("new", "cur", "tmp"):
-        (tmp_path / "mail" / part).mkdir(parents=True)
+    make_maildir(tmp_path / "mail")
     for number in range(1000, 1060):
         (tmp_path / "mail/cur" / f"{number}:2,S").write_bytes(letter(number, spam=number % 2 == 1))
     return tmp_path / "mail"

@@ -4,14 +4,12 @@ import contextlib
 
 import pytest
 from test_survey import NOW, OLD, look, put
-from tiny_bundle import make
 
 from spamlstm.learning import bootstrap
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.maildir.content_id import content_id
-from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_features import runs
 from spamlstm.verdict import Verdict
 
@@ -26,16 +24,6 @@ def letter(number: int, *, spam: bool) -> bytes:
     sender = "crook@evil.example" if spam else "friend@good.example"
     text = f"Some words of letter number {number}.\n{SIGNATURES[spam]}\n"
     return f"From: {sender}\nTo: me@x.org\nSubject: letter {number}\n\n{text}".encode()
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture
-def classifier(bundle):
-    return Classifier.open(bundle, personal_features=True)
 
 
 @pytest.fixture
@@ -63,7 +51,7 @@ def scores(state) -> list[float]:
     return [layer.score(runs(letter(number, spam=bool(number % 2))), 0.0) if layer else 0.0 for number in range(90)]
 
 
-def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
+def test_the_filter_knows_its_user_s_mail(root, tmp_path, classifier):
     """Before an adoption such mail is unsure; afterwards new mail of these senders is judged correctly."""
     raws = [letter(100, spam=False), letter(101, spam=True)]
     assert [classifier.classify(one).verdict for one in raws] == [Verdict.UNSURE] * 2
@@ -116,7 +104,7 @@ def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
     assert scores(tmp_path / "state") == scores(tmp_path / "straight")
 
 
-def test_undo_leaves_the_user_s_labels(root, tmp_path, bundle, classifier):
+def test_undo_leaves_the_user_s_labels(root, tmp_path, classifier):
     """An undo leaves the user's own labels, given before or after, and no trace of the adoption in any score."""
     before, agreed, against, after = (letter(number, spam=True) for number in (1, 3, 5, 201))
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:

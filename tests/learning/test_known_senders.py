@@ -6,7 +6,7 @@ import os
 import pytest
 from test_bootstrap import letter
 from test_survey import OLD, look, put
-from tiny_bundle import SPAM, UNSURE, make
+from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import Config, PolicyConfig
 from spamlstm.features.sender_identity import name_key
@@ -31,16 +31,6 @@ PROVEN, FORGED = RECEIVED + RESULTS % b"pass", RECEIVED + RESULTS % b"fail"
 def good(number: int) -> bytes:
     """Return proven ham of one sender."""
     return PROVEN.replace(b"x.org", b"good.example") + letter(number, spam=False)
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def classifier(bundle):
-    return Classifier.open(bundle, personal_features=True)
 
 
 @pytest.fixture
@@ -78,9 +68,9 @@ def test_a_known_sender_does_not_make_certain_spam_ham(classifier, layer):
     assert (judged.verdict, judged.reason) == (Verdict.SPAM, "score")
 
 
-def test_the_lists_of_the_user_are_stronger(bundle, layer):
+def test_the_lists_of_the_user_are_stronger(tiny, layer):
     """A denied address stays denied, however much ham it sent."""
-    strict = Classifier.open(bundle, config=Config(policy=PolicyConfig(deny=("@x.org",))), personal_features=True)
+    strict = Classifier.open(tiny, config=Config(policy=PolicyConfig(deny=("@x.org",))), personal_features=True)
     assert strict.classify(PROVEN + UNSURE, layer=layer).reason == "deny"
 
 

@@ -7,6 +7,7 @@ import on_disk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from maildirs import make
 from tiny_bundle import mail
 
 from spamlstm.learning import survey as module
@@ -34,10 +35,8 @@ OLD = NOW - 2 * MONTH
 
 def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = OLD) -> Path:
     """Deliver into a folder, as read unless stated otherwise."""
-    mailbox = root / folder
-    for part in ("new", "cur", "tmp"):
-        (mailbox / part).mkdir(parents=True, exist_ok=True)
-    path = mailbox / "cur" / f"{content_id(raw)[:12]}.{folder.strip('.') or 'in'}:2,{flags}"
+    mailbox = make(root / folder)
+    path = Path(mailbox, "cur") / f"{content_id(raw)[:12]}.{folder.strip('.') or 'in'}:2,{flags}"
     path.write_bytes(raw)
     os.utime(path, (when, when))
     return path
@@ -45,10 +44,7 @@ def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = 
 
 @pytest.fixture
 def root(tmp_path):
-    maildir = tmp_path / "Maildir"
-    for part in ("new", "cur", "tmp"):
-        (maildir / part).mkdir(parents=True)
-    return maildir
+    return Path(make(tmp_path / "Maildir"))
 
 
 def look(root, **how):

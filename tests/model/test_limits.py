@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_bundle import SPAM, UNSURE, make
+from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
 from spamlstm.model.classifier import Classifier
@@ -100,45 +100,40 @@ def test_what_is_kept():
 HIGH = Thresholds(1e-7, 1 - 1e-7)
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
-
-
-def judged(bundle, layer, raw, policy=None):
-    classifier = Classifier.open(bundle, config=Config(policy=policy or PolicyConfig()), personal_features=True)
+def judged(tiny, layer, raw, policy=None):
+    classifier = Classifier.open(tiny, config=Config(policy=policy or PolicyConfig()), personal_features=True)
     return classifier.classify(raw, layer=layer)
 
 
 @pytest.mark.parametrize("policy", [PolicyConfig(thresholds=MODEL), PolicyConfig(costs=Costs())])
-def test_the_configured_thresholds_come_first(bundle, policy):
+def test_the_configured_thresholds_come_first(tiny, policy):
     """Scores are not adjusted to the user's ham if the configuration sets thresholds or costs."""
-    classifier = Classifier.open(bundle, config=Config(policy=policy))
+    classifier = Classifier.open(tiny, config=Config(policy=policy))
     found = ham_scores(*[9.0] * 20)
     assert found.threshold(classifier.limits) == classifier.limits.spam == logit(classifier.policy.thresholds.spam)
-    assert found.threshold(Classifier.open(bundle).limits) > 9
+    assert found.threshold(Classifier.open(tiny).limits) > 9
 
 
 @pytest.mark.parametrize("spam", [True, False])
 @pytest.mark.parametrize("thresholds", [MODEL, HIGH])
-def test_a_labelled_message_is_past_any_threshold(bundle, spam, thresholds):
+def test_a_labelled_message_is_past_any_threshold(tiny, spam, thresholds):
     """A labelled message gets the verdict of its label with any thresholds."""
     layer = PersonalLayer()
     layer.learn(runs(UNSURE), prior=0.0, spam=spam)
-    verdict = judged(bundle, layer, UNSURE, PolicyConfig(thresholds=thresholds)).verdict
+    verdict = judged(tiny, layer, UNSURE, PolicyConfig(thresholds=thresholds)).verdict
     assert verdict is (Verdict.SPAM if spam else Verdict.HAM)
 
 
-def test_other_mail_of_a_user_with_labels(bundle):
+def test_other_mail_of_a_user_with_labels(tiny):
     """A label leaves the verdict on mail unlike the labelled message as it was."""
     layer = PersonalLayer()
     layer.learn(runs(b"From: ann@x.org\nSubject: the meeting\n\nSee you at nine."), prior=-3.0, spam=False)
-    assert judged(bundle, layer, SPAM).verdict is judged(bundle, None, SPAM).verdict is Verdict.SPAM
+    assert judged(tiny, layer, SPAM).verdict is judged(tiny, None, SPAM).verdict is Verdict.SPAM
 
 
-def test_a_message_without_text_stays_unsure(bundle):
+def test_a_message_without_text_stays_unsure(tiny):
     """Labels of other mail give a message without text neither a score nor a verdict; its own label does."""
-    classifier, layer = Classifier.open(bundle, personal_features=True), PersonalLayer()
+    classifier, layer = Classifier.open(tiny, personal_features=True), PersonalLayer()
     empty = classifier.assess(b"From: crook@evil.org\nTo: me@x.org\nSubject: \n\n")
     for raw in (SPAM, UNSURE):
         other = classifier.assess(raw)

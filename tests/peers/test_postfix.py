@@ -53,11 +53,6 @@ MAILS = (
 )
 
 
-@pytest.fixture(scope="module")
-def classifier(tiny):
-    return Classifier.open(tiny, personal_features=True)
-
-
 @pytest.fixture
 def read(classifier, monkeypatch):
     """The messages that the milter gave to the classifier, in order."""

@@ -9,7 +9,6 @@ from listening import listening
 from spamd_wire import exchanges, form
 
 from spamlstm.config import Config, SpamdConfig
-from spamlstm.model.classifier import Classifier
 
 pytestmark = [
     pytest.mark.peers,
@@ -19,11 +18,6 @@ pytestmark = [
 WITHOUT_SPAMD = ("nobody", "hungup", "silent")
 # spamd calls a message without headers spam. The verdict is not the form.
 OTHER_VERDICT = {"body-only"}
-
-
-@pytest.fixture(scope="module")
-def classifier(tiny):
-    return Classifier.open(tiny, personal_features=True)
 
 
 @pytest.fixture(scope="module")

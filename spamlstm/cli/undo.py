@@ -15,7 +15,7 @@ from spamlstm.cli.scan import open_journal
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows, settings
 from spamlstm.cli.undo_accounts import has_records, undo_on_accounts
-from spamlstm.config import Action, Config, ImapConfig, load_found_config
+from spamlstm.config import Action, Config, load_found_config
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.imap.account_state import AccountAct
 from spamlstm.daemon.imap.account_undo import AccountUndoResult
@@ -183,14 +183,12 @@ def _row(one: UndoResult) -> _Row:
     )
 
 
-def _row_of_account(account: ImapConfig, one: AccountUndoResult) -> _Row:
+def _row_of_account(account: str, one: AccountUndoResult) -> _Row:
     act, ends = one.act, (one.source, one.target, one.failure)
-    return _Row(act.content, act.time, one.status, act.actions, *ends, account=account.label, head=one.head)
+    return _Row(act.content, act.time, one.status, act.actions, *ends, account=account, head=one.head)
 
 
-def _rows_of_accounts(
-    found: Iterator[tuple[ImapConfig, AccountUndoResult]], problems: list[UserError]
-) -> Iterator[_Row]:
+def _rows_of_accounts(found: Iterator[tuple[str, AccountUndoResult]], problems: list[UserError]) -> Iterator[_Row]:
     """Yield the rows of accounts. An error is added to `problems`, because what was undone must be reported first."""
     try:
         yield from (_row_of_account(*one) for one in found)

@@ -1,4 +1,4 @@
-"""`spamlstm undo` on IMAP accounts: the accounts of the configuration on which there is something to undo."""
+"""`spamlstm undo` on IMAP accounts: those on which there is something to undo, also if they left the configuration."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,6 +16,8 @@ from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import FOLDER, AccountRecords
 from spamlstm.filtering.undo import UndoStatus
 
+_REMOVED = "the account is not in the configuration; add its [[imap]] section again, or name its file with --config"
+
 
 def has_records(state: Path) -> bool:
     """Return whether a daemon with this state folder has served IMAP accounts."""
@@ -24,10 +26,11 @@ def has_records(state: Path) -> bool:
 
 def undo_on_accounts(
     config: Config, state: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
-) -> Iterator[tuple[ImapConfig, AccountUndoResult]]:
+) -> Iterator[tuple[str, AccountUndoResult]]:
     """Undo the wanted acts on all accounts, or in a dry run only report them. No daemon may run with `state`.
 
-    An account is only connected if there is something to undo, or a move whose result is not known.
+    Yields the name of the account and the result of each act. An account is only connected if there is something to
+    undo, or a move whose result is not known. Acts on accounts that are not in the configuration any more fail.
     """
     for account in config.accounts:
         records = AccountRecords.find(state, account.key)
@@ -36,7 +39,13 @@ def undo_on_accounts(
         with contextlib.closing(records):
             if any(map(is_wanted, records.acts())) or (records.moves() and not dry):
                 for one in _undone(account, config, records, is_wanted=is_wanted, dry=dry):
-                    yield account, one
+                    yield account.label, one
+    for records in AccountRecords.others(state, [account.key for account in config.accounts]):
+        with contextlib.closing(records):
+            for act in filter(is_wanted, records.acts()):
+                folder = records.folder(act.target)
+                where = folder.name if folder else ""
+                yield records.key, AccountUndoResult(act, UndoStatus.FAILED, where, failure=_REMOVED)
 
 
 def _undone(

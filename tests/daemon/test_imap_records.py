@@ -12,7 +12,7 @@ from spamlstm.daemon.imap import account_session
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally, DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
-from spamlstm.daemon.imap.answers import FolderNumbers, ListedMessage, RemoteFlag
+from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers, ListedMessage, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
@@ -24,7 +24,13 @@ from spamlstm.maildir.content_id import content_id
 def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
     """Of two new folders with the UIDVALIDITY of a missing folder, neither gets its records, and both are visited."""
     records = AccountRecords.open(tmp_path / "state", "imap://x")
-    connection = SimpleNamespace(numbers=lambda name: FolderNumbers(validity=1, next_uid=5))
+
+    def numbers(name):
+        if name == "Old":
+            raise CommandRefusedError("the server refused a command (NONEXISTENT)")
+        return FolderNumbers(validity=1, next_uid=5)
+
+    connection = SimpleNamespace(numbers=numbers)
     session = AccountSession(account(), Config(), connection, records, AccountTally("h"))
     visits = FolderVisits(session)
     visits.find([folder("INBOX"), folder("Old")])
@@ -42,7 +48,7 @@ def test_records_of_the_former_version_are_kept(tmp_path):
     path = AccountRecords.path_of(tmp_path / "state", "imap://x")
     path.parent.mkdir(mode=0o700)
     with contextlib.closing(sqlite3.connect(path)) as former:
-        former.executescript(ACCOUNT_TABLES.schema.removesuffix(ACCOUNT_TABLES.upgrades[1]))
+        former.executescript(ACCOUNT_TABLES.schema.removesuffix("".join(ACCOUNT_TABLES.upgrades.values())))
         former.execute("INSERT INTO moves VALUES (5, 1, 2, 3, x'00112233445566778899aabbccddeeff', 9, 8, 7, 6, 4)")
         former.execute("PRAGMA user_version = 1")
         former.commit()

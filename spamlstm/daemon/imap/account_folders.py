@@ -74,9 +74,13 @@ def new_junk_names(listed: Sequence[ListedFolder], account: ImapConfig) -> list[
     return names[::-1] if others and all(one.upper().startswith(below) for one in others) else names
 
 
+def inbox_in_capitals(name: str) -> str:
+    """Return the name of a folder in the form in which names are compared: only INBOX may be in small letters."""
+    return "INBOX" if name.upper() == "INBOX" else name
+
+
 def _role(one: ListedFolder, account: ImapConfig, ignored: tuple[str, ...]) -> FolderRole:
-    names = {name.upper() if name.upper() == "INBOX" else name for name in account.folders}
-    if (one.name.upper() if one.name.upper() == "INBOX" else one.name) in names:
+    if inbox_in_capitals(one.name) in map(inbox_in_capitals, account.folders):
         return FolderRole.INBOX
     if account.sent != AUTO and _is_sent(one, account):
         return FolderRole.IGNORED

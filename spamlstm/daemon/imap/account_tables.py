@@ -14,8 +14,11 @@ CREATE TABLE acts (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, target INTEG
 CREATE INDEX acts_time ON acts (time);
 """
 
+# One row with the key of the account, so that an account that is no longer in the configuration can be named.
+_KEY = "CREATE TABLE account (key TEXT NOT NULL);"
+
 ACCOUNT_TABLES = Layout(
-    version=2,
+    version=3,
     schema="""
 CREATE TABLE folders (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, role TEXT NOT NULL, validity INTEGER NOT NULL,
     next_uid INTEGER NOT NULL, messages INTEGER NOT NULL, unseen INTEGER NOT NULL, modseq INTEGER NOT NULL,
@@ -36,9 +39,10 @@ CREATE TABLE judged (content BLOB NOT NULL, date INTEGER NOT NULL, time REAL NOT
 CREATE TABLE moves (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, uid INTEGER NOT NULL, validity INTEGER NOT NULL,
     content BLOB NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL, target INTEGER NOT NULL,
     target_validity INTEGER NOT NULL, target_next INTEGER NOT NULL);"""
-    + _ACTS,
+    + _ACTS
+    + _KEY,
     pragmas=(),
-    upgrades={1: _ACTS},
+    upgrades={1: _ACTS, 2: _KEY},
     loss="; the mail that is now in the account is then not classified",
 )
 """The layout of the database."""

@@ -66,7 +66,8 @@ class AccountUndo:
             for start in range(0, len(group), READ_AT_ONCE):
                 some = group[start : start + READ_AT_ONCE]
                 if folders[0] is None or folders[1] is None:
-                    yield from (AccountUndoResult(one, UndoStatus.ELSEWHERE) for one in some)
+                    failure = "the records of its folder are lost"
+                    yield from (AccountUndoResult(one, UndoStatus.FAILED, failure=failure) for one in some)
                 else:
                     yield from self._undo_between(folders[0], folders[1], some)
 

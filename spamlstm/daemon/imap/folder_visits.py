@@ -4,13 +4,14 @@ The first visit only records the current mail. Later visits list only what is ne
 the junk folder, so that mail that its user takes out of there is recognized.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from spamlstm.config import CatchUp
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.daemon.imap.account_folders import sent_folders_of, visited_folders
+from spamlstm.daemon.imap.account_folders import inbox_in_capitals, sent_folders_of, visited_folders
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder
 from spamlstm.daemon.imap.answers import (
@@ -23,6 +24,7 @@ from spamlstm.daemon.imap.answers import (
 from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import NO_CONTENT
+from spamlstm.filtering.failures import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.folder_reader import MOST_MOVED
@@ -38,6 +40,8 @@ READ_AT_ONCE, READ_BYTES = 16, 4 << 20
 # After the server changed all UIDs, mail that came this long before the last visit may be new: clocks differ.
 _CLOCKS_DIFFER = 300.0
 
+_FLAGS_OF = {FolderRole.JUNK: frozenset(("\\junk",)), FolderRole.IGNORED: frozenset(("\\sent",))}
+"""The flags of folders with these roles in a list."""
 _KEPT = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 
 
@@ -48,20 +52,25 @@ class FolderVisits:
         self._session = session
         self._connection = session.connection
         self._records = session.records
+        self._reported: set[str] = set()
+        self.listed: list[ListedFolder] = []
+        """The folders of the account at the last call of `find`."""
 
     def find(self, listed: Sequence[ListedFolder]) -> list[AccountFolder]:
         """Record the folders of the account, and return those that are visited, in the order of visits.
 
         The Sent folders, whose role is IGNORED, are the first. A renamed folder is recognized by its numbers, and
-        keeps its records.
+        keeps its records. A list may be incomplete, so a folder that is missing there but exists is visited too.
         """
-        account, learning = self._session.account, self._session.config.learning
-        roles = dict.fromkeys(sent_folders_of(listed, account) if learning.learn_from_moves else (), FolderRole.IGNORED)
-        roles |= visited_folders(listed, account, ignore_folders=learning.ignore_folders)
         known = {one.name: one for one in self._records.folders()}
         created = self._session.clock() if known else 0.0
+        roles = self._roles(listed)
         missing = {name: one for name, one in known.items() if name not in roles}
         renamed = self._renamed([name for name in roles if name not in known], missing)
+        moved = {one.name for one in renamed.values()}
+        self.listed = [*listed, *self._unlisted(listed, [one for name, one in missing.items() if name not in moved])]
+        roles = self._roles(self.listed)
+        missing = {name: one for name, one in known.items() if name not in roles}
         with self._records.change():
             for name, role in roles.items():
                 former = known.get(name) or renamed.get(name)
@@ -74,6 +83,33 @@ class FolderVisits:
                 self._records.drop_folder(one.id)
         found = {one.name: one for one in self._records.folders()}
         return [found[name] for name in roles]
+
+    def _roles(self, listed: Sequence[ListedFolder]) -> dict[str, FolderRole]:
+        """Return the roles of the folders that are visited, by name, in the order of visits."""
+        account, learning = self._session.account, self._session.config.learning
+        roles = dict.fromkeys(sent_folders_of(listed, account) if learning.learn_from_moves else (), FolderRole.IGNORED)
+        return roles | visited_folders(listed, account, ignore_folders=learning.ignore_folders)
+
+    def _unlisted(self, listed: Sequence[ListedFolder], recorded: Iterable[AccountFolder]) -> list[ListedFolder]:
+        """Return the recorded folders that exist although they are missing in the list of the server."""
+        names = {inbox_in_capitals(one.name) for one in listed}
+        delimiter = next((one.delimiter for one in listed), "/")
+        return [
+            ListedFolder(one.name, delimiter, _FLAGS_OF.get(one.role, frozenset()))
+            for one in recorded
+            if one.validity and inbox_in_capitals(one.name) not in names and self._is_answered(one.name)
+        ]
+
+    def _is_answered(self, name: str) -> bool:
+        try:
+            self._connection.numbers(name)
+        except CommandRefusedError:
+            return False
+        self._session.tally.failed["unlisted"] += 1
+        if name not in self._reported:
+            self._reported.add(name)
+            emit(logging.WARNING, "folder-not-listed", account=self._session.account.label, folder=name)
+        return True
 
     def _renamed(self, names: Iterable[str], missing: dict[str, AccountFolder]) -> dict[str, AccountFolder]:
         """Return the former records of renamed folders, by the new name. A record has at most one new name.

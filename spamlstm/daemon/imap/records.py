@@ -36,7 +36,7 @@ from spamlstm.daemon.imap.account_state import (
 )
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import RemoteFlag
-from spamlstm.database import Explained
+from spamlstm.database import Explained, text
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.owner import IDENTITY
 from spamlstm.tracking.state import Departure
@@ -82,6 +82,7 @@ class AccountRecords:
             with contextlib.suppress(sqlite3.Error):  # opens the files of the write-ahead log
                 connection.execute("SELECT 1 FROM folders LIMIT 1").fetchall()
                 connection.execute("BEGIN IMMEDIATE")
+                connection.execute("INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT 1 FROM account)", (account,))
                 connection.execute("COMMIT")
         return cls(connection, path)
 
@@ -89,6 +90,24 @@ class AccountRecords:
     def find(cls, state: Path, account: str) -> Self | None:
         """Open the records of an account like `open`, or return None if they do not exist."""
         return cls.open(state, account) if cls.path_of(state, account).is_file() else None
+
+    @classmethod
+    def others(cls, state: Path, accounts: Iterable[str]) -> Iterator[Self]:
+        """Yield the opened records of all accounts but those with these keys. The caller closes each.
+
+        Raises the errors of `open`.
+        """
+        paths = {cls.path_of(state, one) for one in accounts}
+        for path in sorted(set((state / FOLDER).glob("*.sqlite")) - paths):
+            with IDENTITY:
+                connection = database.open_in(path.parent, path.name, ACCOUNT_TABLES)
+            yield cls(connection, path)
+
+    @property
+    def key(self) -> str:
+        """The key of the account, or the path of the records if a former version of this program wrote them."""
+        found = self._read(lambda row: text(row[0], "key"), "SELECT key FROM account")
+        return next(iter(found), str(self._path))
 
     @staticmethod
     def path_of(state: Path, account: str) -> Path:
@@ -144,10 +163,21 @@ class AccountRecords:
         )
 
     def drop_folder(self, number: int) -> None:
-        """Remove a folder, its messages, and the acts on messages that were or are in it."""
+        """Remove a folder and its messages. If there are acts on messages that were or are in it, its name is kept.
+
+        If it exists again, it counts as a folder that was not visited yet.
+        """
         self._run("DELETE FROM copies WHERE folder = ?", number)
-        self._run("DELETE FROM acts WHERE folder = ? OR target = ?", number, number)
-        self._run("DELETE FROM folders WHERE id = ?", number)
+        self._run(
+            "DELETE FROM folders WHERE id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM acts WHERE folder = folders.id OR target = folders.id)",
+            number,
+        )
+        self._run(
+            "UPDATE folders SET validity = 0, next_uid = 0, messages = 0, unseen = 0, modseq = 0, visited = 0"
+            " WHERE id = ?",
+            number,
+        )
 
     # --- messages ---------------------------------------------------------------------------------------------------
 

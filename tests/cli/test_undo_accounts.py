@@ -1,0 +1,53 @@
+"""`spamlstm undo` and IMAP accounts that are not in the configuration any more."""
+
+import contextlib
+import json
+import time
+
+import pytest
+
+from spamlstm.config import ImapConfig
+from spamlstm.daemon.imap.account_state import AccountAct
+from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.maildir.folders import FolderRole
+
+CONTENT = "00112233445566778899aabbccddeeff"
+
+
+@pytest.fixture
+def removed(state, tmp_path):
+    """A configuration without accounts. Returns a function that records an act on an account that it had."""
+    (tmp_path / "config.toml").write_text("[daemon]\n")
+    state.mkdir(mode=0o700)
+
+    def record(account):
+        with contextlib.closing(AccountRecords.open(state, account.key)) as records, records.change():
+            records.add_folder("INBOX", FolderRole.INBOX)
+            records.add_folder("Junk", FolderRole.JUNK)
+            done = AccountAct(1, 2, 7, 5, CONTENT, 1, 2, word="$Junk", message_id=b"", time=time.time())
+            records.add_act(done)
+
+    return record
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), (CONTENT,)])
+def test_an_account_that_left_the_configuration_is_named(spamlstm, removed, tmp_path, options):
+    """Each act on it fails with a sentence that says what to do, also in a dry run, and stays in the records."""
+    removed(ImapConfig("imap.example.org", "ann"))
+    for _ in range(2):
+        status, out, err = spamlstm("undo", "--json", "--config", tmp_path / "config.toml", *options)
+        assert (status, err) == (75, "")
+        row = json.loads(out)
+        assert (row["status"], row["id"], row["from"]) == ("failed", CONTENT, "Junk")
+        assert row["account"] == "imap://ann@imap.example.org:993"
+        assert "the account is not in the configuration; add its [[imap]] section again" in row["failure"]
+    status, out, _ = spamlstm("undo", "--config", tmp_path / "config.toml", *options)
+    assert (status, "imap://ann@imap.example.org:993: Junk" in out, "1 failed" in out) == (75, True, True)
+
+
+def test_accounts_without_acts_are_not_named(spamlstm, removed, state, tmp_path):
+    """An account on which there is nothing to undo is no failure, and neither are acts that were not asked for."""
+    AccountRecords.open(state, "imap://bob@x:993").close()
+    assert spamlstm("undo", "--config", tmp_path / "config.toml")[0] == 0
+    removed(ImapConfig("imap.example.org", "ann"))
+    assert spamlstm("undo", "--since", "2100-01-01", "--config", tmp_path / "config.toml")[0] == 0

@@ -100,7 +100,7 @@ def known_labels(state: Path, store: Path, chosen: ChosenMailbox) -> KnownLabels
     records = AccountRecords.find(state, chosen.source) if chosen.account else None
     if records is not None:
         with contextlib.closing(records):
-            filed |= records.judged()
+            filed |= records.filed()
     labels = LabelStore.find(store)
     if labels is not None:
         with contextlib.closing(labels):

@@ -5,12 +5,14 @@ import shutil
 import time
 
 import pytest
+from clients import moved
 from dovecot import running
 from imap_account import SPECIAL, CuttingProxy, account_toml, served
 from tiny_bundle import mail
 from watching import until
 
 from spamlstm.cli import translate
+from spamlstm.config import Config, LearningConfig
 from spamlstm.daemon.imap import account_mail
 
 pytestmark = [
@@ -135,18 +137,27 @@ def test_limits_leave_out_older_mail(command, monkeypatch):
         assert report["not_learned_from"]["older than what is needed"] > 0
 
 
-def test_mail_that_the_daemon_filed_is_no_evidence(command, tiny, tmp_path):
-    """Spam that was filed on the account is not learned again as if its user had put it there."""
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_mail_that_the_daemon_filed_is_no_evidence(command, tiny, tmp_path, dry_run):
+    """Spam that was filed on the account is not learned again as if its user had put it there.
+
+    Mail that was only classified, also in a dry run, is evidence if its user moved it to the junk folder.
+    """
+    config = Config(learning=LearningConfig(learn_from_moves=False))
+    ours = [] if dry_run else [1]
     with running(SPECIAL) as server:
-        with served(server, tmp_path / "state", tiny) as account:
+        with served(server, tmp_path / "state", tiny, config=config, dry_run=dry_run) as account:
             for number in range(3):
                 server.deliver(number)
-            until(lambda: account.places()["Junk"] == [1])
             until(lambda: sum(account.tally.judged.values()) == 3)
+            until(lambda: account.places()["Junk"] == ours)
         with server.session() as session:
             fill(session)
+            for number in {0, 1} - set(ours):
+                moved(session, "INBOX", number, "Junk", "MOVE")
         report = command(server.port, "adopt", "mine", "--dry-run", "--json")[1]
-        assert (report["evidence"]["junk"], report["not_learned_from"]["filed by this filter"]) == (6, 1)
+        assert report["evidence"]["junk"] == 6 + 2 - len(ours)
+        assert report["not_learned_from"].get("filed by this filter", 0) == len(ours)
 
 
 def test_names_that_are_no_account(command, tmp_path, monkeypatch):

@@ -14,8 +14,12 @@ CREATE TABLE acts (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, target INTEG
 CREATE INDEX acts_time ON acts (time);
 """
 
-# One row with the key of the account, so that an account that is no longer in the configuration can be named.
-_KEY = "CREATE TABLE account (key TEXT NOT NULL);"
+# One row with the key of the account, so that an account that is no longer in the configuration can be named. Former
+# versions did not record which of the classified messages were put into junk, so all of them count as such.
+_KEY = """
+CREATE TABLE account (key TEXT NOT NULL);
+ALTER TABLE judged ADD COLUMN is_junk INTEGER NOT NULL DEFAULT 1;
+"""
 
 ACCOUNT_TABLES = Layout(
     version=3,

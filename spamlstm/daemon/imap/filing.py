@@ -213,7 +213,8 @@ class Filing:
             for one in left:
                 settled = replace(one.copy, content=one.content, status=CopyStatus.SETTLED, attempts=0)
                 self._records.put([settled])
-                self._records.add_judged(one.content, one.copy.date, now=now)
+                is_junk = one.word == SPAM_KEYWORD
+                self._records.add_judged(one.content, one.copy.date, is_junk=is_junk, now=now)
                 if one.word:
                     self._records.add_act(_keyword_act(folder, one, now))
 

@@ -131,7 +131,7 @@ class MoveRecovery:
                 flags = before.flags & _LASTING if before else RemoteFlag.NONE
                 moved = AccountCopy(one.target, uid, flags, one.size, one.date, now, one.content, CopyStatus.SETTLED)
                 self._records.put([moved])
-                self._records.add_judged(one.content, one.date, now=now)
+                self._records.add_judged(one.content, one.date, is_junk=not one.undoes, now=now)
                 if one.undoes:
                     self._records.drop_act(one.undoes)
                 else:

@@ -256,13 +256,14 @@ class AccountRecords:
         statement = "SELECT 1 FROM judged WHERE content = ? AND date = ?"
         return bool(self._read(tuple, statement, bytes.fromhex(content), date))
 
-    def add_judged(self, content: str, date: int, *, now: float) -> None:
-        """Record that a message was classified."""
-        self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?)", bytes.fromhex(content), date, now)
+    def add_judged(self, content: str, date: int, *, is_junk: bool, now: float) -> None:
+        """Record that a message was classified. `is_junk` says that it was moved to junk or got the keyword for it."""
+        self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)", bytes.fromhex(content), date, now, is_junk)
 
-    def judged(self) -> set[str]:
-        """Return the content ids of the messages that were classified."""
-        return set(self._read(account_content_from, "SELECT DISTINCT content FROM judged"))
+    def filed(self) -> set[str]:
+        """Return the content ids of the messages that this program moved to junk or gave the keyword, or began to."""
+        statement = "SELECT content FROM judged WHERE is_junk UNION SELECT content FROM moves WHERE undoes = 0"
+        return set(self._read(account_content_from, statement))
 
     def prune(self, *, now: float) -> None:
         """Remove old acts, and old records of messages that are in no folder any more."""

@@ -283,6 +283,17 @@ def test_a_slow_client_does_not_keep_the_memory(spamd, running, monkeypatch, rea
     assert running.listeners._budget.left == 3 << 20
 
 
+@pytest.mark.parametrize("sent", [b"", SPAM])
+def test_announced_bytes_keep_no_memory(spamd, running, monkeypatch, sent):
+    """A client that announces the largest message and sends little is dropped as soon as any other if others wait."""
+    monkeypatch.setattr(connection, "SLOW_SECONDS", 0.2)
+    running.listeners._budget.left = 64 << 20
+    with connected(spamd, 1, b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (64 << 20, sent)) as (client,):
+        assert exchange(spamd, large_request(2 << 20)).startswith(b"SPAMD/1.1 0 EX_OK")
+        assert client.recv(1) == b""
+    assert running.listeners.snapshot()["spamd"]["dropped"] == 1
+
+
 def test_a_large_request_of_unknown_length_is_refused(spamd, running):
     """If requests fill the memory, a client whose request has no length could wait for ever, so it is told to go."""
     running.listeners._budget.left = 0

@@ -19,7 +19,7 @@ from spamlstm.maildir.headers import tag
 IDLE_SECONDS = 30.0
 TOTAL_SECONDS = 300.0
 # A client that takes longer to send its request, or to take its answer, is slow. It has a second more for each STEP of
-# memory. It is dropped if others wait for a connection or for memory.
+# bytes that have passed, whatever size it announced. It is dropped if others wait for a connection or for memory.
 SLOW_SECONDS = 2.0
 # The headers of a larger message are written by another thread.
 _QUICK_BYTES = 1 << 20
@@ -131,7 +131,9 @@ class ClientConnection:
         self._budget = budget
         self._reserved = 0
         self._since = asyncio.get_running_loop().time()
-        """The time of the connection, of the previous request, of the latest memory, or when the answer was ready."""
+        """The time of the connection, of the previous request, of the end of a wait, or when the answer was ready."""
+        self._progress = 0
+        """The number of bytes that the client has sent or taken since then."""
         self.received = bytearray()
         self.is_ended = False
         """Whether the client has closed its sending side."""
@@ -140,7 +142,7 @@ class ClientConnection:
         """Expect a further request on this connection."""
         self.release_room()
         self.is_receiving = True
-        self._since = asyncio.get_running_loop().time()
+        self._begin()
 
     def limit(self, *, idle: float, total: float | None) -> None:
         """Set the seconds in which the client must send further bytes, and those until the connection is closed.
@@ -160,6 +162,7 @@ class ClientConnection:
             self.is_ended = True
             return False
         self.received += block
+        self._progress += len(block)
         self.make_room(len(self.received))
         return True
 
@@ -172,7 +175,7 @@ class ClientConnection:
         missing = self._missing(size)
         if missing and not self._budget.take(self, missing):
             raise ConnectionRefusedByLimitError(_BUSY)
-        self._keep(missing)
+        self._reserved += missing
 
     async def wait_for_room(self, size: int) -> None:
         """Reserve memory for a whole request of `size` bytes as soon as there is enough. Must be called before reading.
@@ -186,21 +189,21 @@ class ClientConnection:
             self.is_waiting = False
             if not is_given:
                 raise ConnectionRefusedByLimitError(_BUSY)
-        self._keep(missing)
+            self._reserved += missing
+            self._begin()
 
     def _missing(self, size: int) -> int:
         """Return the number of bytes, in whole steps, to reserve for a request of `size` bytes."""
         return max(0, -(-(size - FREE_BYTES - self._reserved) // STEP)) * STEP
 
-    def _keep(self, size: int) -> None:
-        if size:
-            self._reserved += size
-            self._since = asyncio.get_running_loop().time()
+    def _begin(self) -> None:
+        """Begin to measure how fast the client sends or takes bytes."""
+        self._since, self._progress = asyncio.get_running_loop().time(), 0
 
     def is_slow(self) -> bool:
         """Return whether the client takes long to send its request or to take its answer."""
         seconds = asyncio.get_running_loop().time() - self._since
-        return not self.is_waiting and seconds > SLOW_SECONDS + self._reserved // STEP
+        return not self.is_waiting and seconds > SLOW_SECONDS + self._progress // STEP
 
     async def line(self, most: int) -> bytes | None:
         """Remove and return the first line with its line end, or the rest if the client has closed its sending side.
@@ -274,9 +277,10 @@ class ClientConnection:
     async def send(self, answer: bytes) -> None:
         """Send an answer. Raises OSError if the client has gone, and TimeoutError if it does not take the bytes."""
         self.is_receiving = self.is_waiting = False
-        self._since = asyncio.get_running_loop().time()
+        self._begin()
         for start in range(0, len(answer), FREE_BYTES):
             await self._stream.send(memoryview(answer)[start : start + FREE_BYTES], IDLE_SECONDS)
+            self._progress += FREE_BYTES
 
     def drop(self) -> None:
         """Close the connection of a slow client immediately."""

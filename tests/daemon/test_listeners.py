@@ -269,6 +269,19 @@ def test_large_requests_wait_for_memory(spamd, running):
     assert running.listeners._budget.left == 3 << 20
 
 
+def test_a_large_answer_leaves_no_connection_behind(spamd, running, wait, caplog):
+    """After an answer whose end was still to be sent when the connection was closed, the connection is forgotten."""
+    request = large_request(2 << 20)
+    with connected(spamd, 1, request) as (client,):
+        wait(lambda: running.listeners.snapshot()["spamd"]["judged"] == {"spam": 1})
+        answer = b""
+        while block := client.recv(1 << 12):
+            answer += block
+    assert len(answer) > len(SPAM.ljust(2 << 20))
+    wait(lambda: running.listeners.snapshot()["spamd"]["open"] == 0)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("reads", [False, True])
 def test_a_slow_client_does_not_keep_the_memory(spamd, running, monkeypatch, reads, wait):
     """A client that does not send its large request, or does not take its answer, is dropped if others wait."""

@@ -72,7 +72,8 @@ class ByteStream(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close the connection immediately. Unsent bytes are lost."""
-        self._transport.abort()
+        if not self._is_lost:  # asyncio fails to abort a transport that sent its last bytes after `close`
+            self._transport.abort()
 
     async def _wait(self, until: float) -> None:
         """Wait for the next event of the connection. Raises TimeoutError if there is none until this time."""

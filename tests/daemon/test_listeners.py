@@ -253,6 +253,10 @@ def large_request(size):
     return b"PROCESS SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (size, SPAM.ljust(size, b"x"))
 
 
+def announcement(size):
+    return b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % size
+
+
 def test_large_requests_wait_for_memory(spamd, running):
     """If requests fill the memory for them, a further large request waits until it is free. Small ones do not wait."""
     running.listeners._budget.left = 3 << 20
@@ -301,7 +305,7 @@ def test_announced_bytes_keep_no_memory(spamd, running, monkeypatch, sent):
     """A client that announces the largest message and sends little is dropped as soon as any other if others wait."""
     monkeypatch.setattr(connection, "SLOW_SECONDS", 0.2)
     running.listeners._budget.left = 64 << 20
-    with connected(spamd, 1, b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (64 << 20, sent)) as (client,):
+    with connected(spamd, 1, announcement(64 << 20) + sent) as (client,):
         assert exchange(spamd, large_request(2 << 20)).startswith(b"SPAMD/1.1 0 EX_OK")
         assert client.recv(1) == b""
     assert running.listeners.snapshot()["spamd"]["dropped"] == 1
@@ -321,9 +325,42 @@ def test_few_large_requests_wait_for_memory(spamd, running, monkeypatch, wait):
     monkeypatch.setattr(receiving_budget, "MOST_WAITING", 1)
     running.listeners._budget.left = 0
     with connected(spamd, 1, large_request(2 << 20)[:99]):
-        wait(lambda: running.listeners._budget._waiting == 1)
+        wait(lambda: len(running.listeners._budget._queue) == 1)
         assert b"too much mail is being received" in exchange(spamd, large_request(2 << 20))
         assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
+
+
+def test_smaller_requests_get_memory_first(spamd, running, wait):
+    """A request that came later but is smaller does not wait for large ones, which may be announcements only."""
+    running.listeners._budget.left = 3 << 20
+    first = large_request(3 << 20)
+    with connected(spamd, 1, first[:-1]) as (client,), connected(spamd, 3, announcement(64 << 20)):
+        wait(lambda: len(running.listeners._budget._queue) == 3)
+        with ThreadPoolExecutor() as pool:
+            later = pool.submit(exchange, spamd, large_request(2 << 20))
+            wait(lambda: len(running.listeners._budget._queue) == 4)
+            client.sendall(first[-1:])
+            while client.recv(1 << 16):
+                pass
+            assert later.result(PATIENCE).startswith(b"SPAMD/1.1 0 EX_OK")
+        assert len(running.listeners._budget._queue) == 3
+
+
+def test_the_largest_request_is_refused_if_many_wait(spamd, running, monkeypatch, wait):
+    """Clients that announce large messages do not keep out those with smaller ones."""
+    monkeypatch.setattr(receiving_budget, "MOST_WAITING", 2)
+    running.listeners._budget.left = 0
+    with (
+        connected(spamd, 1, announcement(32 << 20)),
+        connected(spamd, 1, announcement(64 << 20)) as (largest,),
+        ThreadPoolExecutor() as pool,
+    ):
+        wait(lambda: len(running.listeners._budget._queue) == 2)
+        later = pool.submit(exchange, spamd, large_request(2 << 20))
+        assert b"too much mail is being received" in largest.recv(1 << 10)
+        assert len(running.listeners._budget._queue) == 2
+        running.listeners._loop.call_soon_threadsafe(running.listeners._budget.give_back, None, 2 << 20)
+        assert later.result(PATIENCE).startswith(b"SPAMD/1.1 0 EX_OK")
 
 
 def test_connections_are_bounded_if_all_clients_wait_for_the_daemon(tmp_path, classifier, config, monkeypatch, wait):

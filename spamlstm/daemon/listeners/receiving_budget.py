@@ -1,7 +1,9 @@
 """The memory for the requests of all clients of the listeners, and who has it."""
 
 import asyncio
+import bisect
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spamlstm.corpus.paths import MOST_BYTES
@@ -21,14 +23,22 @@ MOST_WAITING = 64
 _RETRY_SECONDS = 0.5
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A client that waits for `size` bytes."""
+
+    size: int
+    is_refused: bool = False
+
+
 class ReceivingBudget:
     """The memory for the large requests of all clients, in steps of STEP bytes."""
 
     def __init__(self) -> None:
         self.left = MOST_BUFFERED
         self._holders: dict[ClientConnection, None] = {}
-        self._waiting = 0
-        self._turn = asyncio.Lock()
+        self._queue: list[_Waiting] = []
+        """The waiting clients, the smallest request first, and of requests of one size the oldest."""
         self._freed = asyncio.Event()
 
     def take(self, client: "ClientConnection", size: int) -> bool:
@@ -40,32 +50,42 @@ class ReceivingBudget:
         return True
 
     async def wait(self, client: "ClientConnection", size: int) -> bool:
-        """Give `size` bytes to a client as soon as they are left. Clients are served in the order in which they come.
+        """Give `size` bytes to a client as soon as they are left. Smaller requests are served first.
 
-        Return False if too many clients wait.
-
-        While a client waits, the clients that hold memory and are slow are dropped, from the oldest on.
+        Return False if too many clients wait whose requests are not larger. Thus clients that announce large messages
+        do not hinder those with messages of usual sizes. While a client waits, the clients that hold memory and are
+        slow are dropped, from the oldest on.
         """
-        if self._waiting >= MOST_WAITING:
-            return False
-        self._waiting += 1
+        if not self._queue and self.take(client, size):
+            return True
+        one = _Waiting(size)
+        bisect.insort(self._queue, one, key=lambda other: other.size)
+        if len(self._queue) > MOST_WAITING:
+            self._queue.pop().is_refused = True
+            self._freed.set()
         try:
-            await self._wait(client, size)
+            while not (one.is_refused or (self._queue[0] is one and self.take(client, size))):
+                if self._queue[0] is not one or not self._drop_slow():
+                    await self._change()
         finally:
-            self._waiting -= 1
-        return True
+            if not one.is_refused:
+                self._queue.remove(one)
+            self._freed.set()
+        return not one.is_refused
 
-    async def _wait(self, client: "ClientConnection", size: int) -> None:
-        async with self._turn:
-            while not self.take(client, size):
-                slow = next((one for one in self._holders if one.is_slow()), None)
-                if slow is not None:
-                    slow.drop()
-                    continue
-                self._freed.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_RETRY_SECONDS):
-                        await self._freed.wait()
+    def _drop_slow(self) -> bool:
+        """Drop the oldest slow client that holds memory. Return whether there was one."""
+        slow = next((one for one in self._holders if one.is_slow()), None)
+        if slow is not None:
+            slow.drop()
+        return slow is not None
+
+    async def _change(self) -> None:
+        """Wait until memory was freed or the queue has changed, for at most _RETRY_SECONDS."""
+        self._freed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await self._freed.wait()
 
     def give_back(self, client: "ClientConnection", size: int) -> None:
         """Take the memory of a client back."""

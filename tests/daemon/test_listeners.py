@@ -22,7 +22,7 @@ from maildirs import make as make_maildir
 from tiny_bundle import HAM, SPAM, UNSURE, make
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, SpamdConfig
-from spamlstm.daemon.listeners import connection, listener, receiving_budget
+from spamlstm.daemon.listeners import connection, judging, listener, receiving_budget
 from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
@@ -618,6 +618,29 @@ def test_listeners_follow_the_configuration(tmp_path, running, config):
     running.listeners.reconfigure(Config())
     assert set(running.listeners.snapshot()) == {"own"}
     assert exchange(str(running.state / "filter.sock"), filter_request(HAM)).startswith(b"OK ham ")
+
+
+def test_usual_messages_do_not_wait_for_all_large_ones(tmp_path, classifier):
+    """Of the large messages that wait, each turn of the loop answers few, and before them a usual one that came later.
+
+    In the end all have answers.
+    """
+    held, turns = threading.Event(), []
+    mails = [SPAM.ljust(judging.LARGE_BYTES + 1, b"x")] * (2 * judging.MOST_LARGE + 1) + [SPAM]
+    asked = [JudgeRequest(mail) for mail in mails]
+
+    def work(requests):
+        held.wait(PATIENCE)
+        requests.work()
+        turns.append([one.answer.done() for one in asked])
+
+    with listening(tmp_path / "state", classifier, work=work) as one:
+        for request in asked:
+            one.requests.submit(request)
+        held.set()
+        assert [request.answer.result(PATIENCE).judgement.verdict for request in asked] == ["spam"] * len(asked)
+    assert [sum(turn[:-1]) for turn in turns[:3]] == [judging.MOST_LARGE, 2 * judging.MOST_LARGE, len(asked) - 1]
+    assert turns[0][-1]
 
 
 def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):

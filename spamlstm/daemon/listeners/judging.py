@@ -148,8 +148,10 @@ class Judging:
 
     def work(self) -> None:
         """Answer the requests that wait, at most MOST_AT_ONCE, and at most MOST_LARGE with large messages."""
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
-        taken += [self._large.popleft() for _ in range(min(len(self._large), MOST_LARGE))]
+        for queue, most in ((self._waiting, MOST_AT_ONCE), (self._large, MOST_LARGE)):
+            self._answer([queue.popleft() for _ in range(min(len(queue), most))])
+
+    def _answer(self, taken: list[AnyRequest]) -> None:
         # A client that has gone needs no answer.
         wanted = (one for one in taken if one.answer.set_running_or_notify_cancel())
         for _, group in itertools.groupby(wanted, type):

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 from spamlstm.config import Action
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
+from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
-from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder, RemoteFlag
+from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
 from spamlstm.filtering.failures import Backoff, emit
 from spamlstm.filtering.named_message import message_id_hash, message_id_of
-from spamlstm.filtering.placement import WAIT_SECONDS, Placement
+from spamlstm.filtering.placement import Placement
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.rule import MOVE_SECONDS
 from spamlstm.tracking.state import CopyStatus
 from spamlstm.verdict import Judgement, Verdict
 
@@ -59,6 +58,7 @@ class Filing:
         self._visits = visits
         self._later = later
         self._recovery = MoveRecovery(session)
+        self._placements = AccountPlacements(session, visits)
         self._waiting = False
         self._target_id = 0
         self.listed: Sequence[ListedFolder] = ()
@@ -100,7 +100,7 @@ class Filing:
             self._records.drop(folder.id, [one.uid for one in batch if one.uid not in raws])
             self._records.put(replace(one, attempts=one.attempts + 1) for one in here)
         contents = {one.uid: content_id(raws[one.uid]) for one in here}
-        placed = {one.uid: self._placement(folder, one, contents[one.uid]) for one in here}
+        placed = {one.uid: self._placements.placed(folder, one, contents[one.uid]) for one in here}
         self._record_placed(here, contents, placed)
         new = [one for one in here if placed[one.uid] is Placement.DELIVERED]
         self._connection.select(folder.name, readonly=False)
@@ -117,29 +117,6 @@ class Filing:
             emit(logging.WARNING, "failed", account=self._session.account.label, uid=one.uid, error=why)
         with self._records.change():
             self._records.put(replace(one, content=NO_CONTENT, status=CopyStatus.SETTLED) for one in copies)
-
-    # --- how a message came to the folder ---------------------------------------------------------------------------
-
-    def _placement(self, folder: AccountFolder, one: AccountCopy, content: str) -> Placement:
-        """Return whether a message was delivered, or its user moved it here."""
-        if not self._records.copies(content) and not self._records.departures(content):
-            is_back = self._records.was_judged(content, one.date)
-            return Placement.MOVED if is_back else Placement.DELIVERED
-        for other in {other.id: other for other, _ in self._records.copies(content) if other.id != folder.id}.values():
-            self._visits.refresh(other)
-        now, is_young = self._session.clock(), False
-        for other, copy in self._records.copies(content):
-            if copy.flags & (RemoteFlag.GONE | RemoteFlag.DELETED) and other.id != folder.id:
-                return Placement.MOVED
-            since = min(copy.since, now)
-            is_young |= other.role is FolderRole.JUNK or (other.id != folder.id and since < one.since - WAIT_SECONDS)
-        departed = self._records.departures(content)
-        if any(left.role is not FolderRole.INBOX and abs(now - left.time) < MOVE_SECONDS for left in departed):
-            return Placement.MOVED
-        here = [copy for other, copy in self._records.copies(content) if not copy.flags & RemoteFlag.GONE]
-        if not here and self._records.was_judged(content, one.date):
-            return Placement.MOVED
-        return Placement.UNCLEAR if is_young and now - one.since < WAIT_SECONDS else Placement.DELIVERED
 
     def _record_placed(
         self, here: Iterable[AccountCopy], contents: dict[int, str], placed: dict[int, Placement]

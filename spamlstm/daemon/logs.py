@@ -17,7 +17,7 @@ ROOT = "spamlstm"
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
-class Line(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """A formatter that writes a record as one line. The line begins with the time or, for the journal, `<priority>`."""
 
     def __init__(self, *, journal: bool) -> None:
@@ -37,7 +37,7 @@ class Line(logging.Formatter):
 def set_up(stream: TextIO, *, environment: Mapping[str, str] = os.environ) -> logging.Handler:
     """Write the log of this program to `stream`. Return the log handler, which the caller must remove."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Line(journal=is_journal(stream, environment)))
+    handler.setFormatter(LineFormatter(journal=is_journal(stream, environment)))
     root = logging.getLogger(ROOT)
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -217,7 +217,7 @@ class CrashGuard:
             self._journal.in_progress.finish([item])
 
     def is_set_aside(self, item: Item) -> bool:
-        """Return whether work on this message, which is not a candidate, crashed the process MOST_CRASHES times."""
+        """Return whether work on an item, such as learning a message, crashed the process MOST_CRASHES times."""
         return (self._crashes(item) or 0) >= MOST_CRASHES
 
     def _record(self, items: Iterable[Item]) -> None:

@@ -235,7 +235,7 @@ def checksum(learned: SavedLayer) -> int:
 
 
 def stored_content_id(cell: Any) -> str:
-    """Decode a content id."""
+    """Return the content id in a database cell. Raises CellError if the cell is damaged."""
     return blob(cell, "content", most=_CONTENT_BYTES, length=_CONTENT_BYTES).hex()
 
 

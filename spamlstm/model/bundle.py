@@ -202,7 +202,7 @@ def _read_manifest(path: Path) -> Manifest:
         raise DataError(f"{path} is not a spamlstm model: it has no {MANIFEST}; name another folder") from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path / MANIFEST} is not valid JSON ({error}): cut short or garbled; install the model again"
+            f"{path / MANIFEST} is not valid JSON, so it is cut or damaged ({error}); install the model again"
         ) from error
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it has no 'format'")

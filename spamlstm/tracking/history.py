@@ -80,8 +80,8 @@ class HistoryReader:
     ) -> tuple[list[KnownPlace], bool]:
         """Return the places of a message outside the inbox, and whether a file was moved from such a place.
 
-        `base` is the hash of the base name of the file in the inbox, and `evidence` is that of the file. See
-        `Placements.by_places`.
+        `base` is the hash of the base name of the file in the inbox, and `evidence` is the evidence of this file. The
+        result is for `Placements.by_places`.
         """
         arrived = [(folder, file) for folder, file in self._state.copies(maildir, content) if not file.flags & _ABSENT]
         now = {key_of(folder, file) for folder, file in arrived}
@@ -107,7 +107,7 @@ class HistoryReader:
 
 
 class TrackedPlacements:
-    """The placements of messages by the mailbox state and the journal, see `Placements`."""
+    """The placements of messages, found by the mailbox state and the journal (see `Placements`)."""
 
     def __init__(self, *, mailbox_state: MailboxState, journal: Journal, clock: Callable[[], float]) -> None:
         self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from spamlstm.daemon.logs import Line, is_journal, set_up
+from spamlstm.daemon.logs import LineFormatter, is_journal, set_up
 
 
 def record(text, *arguments, level=logging.INFO, error=None):
@@ -16,7 +16,7 @@ def record(text, *arguments, level=logging.INFO, error=None):
 
 def test_the_journal_gets_priorities():
     """Each line starts with the priority in angle brackets, sd-daemon(3)."""
-    line = Line(journal=True).format
+    line = LineFormatter(journal=True).format
     assert line(record("ready")) == "<6>ready"
     assert line(record("late", level=logging.WARNING)) == "<4>late"
     assert line(record("broken", level=logging.ERROR)) == "<3>broken"
@@ -24,12 +24,15 @@ def test_the_journal_gets_priorities():
 
 def test_people_get_the_time():
     """A line for people begins with the time and, from warning on, the level."""
-    assert Line(journal=False).format(record("late by %d s", 3, level=logging.WARNING))[8:] == " warning: late by 3 s"
+    assert (
+        LineFormatter(journal=False).format(record("late by %d s", 3, level=logging.WARNING))[8:]
+        == " warning: late by 3 s"
+    )
 
 
 def test_one_event_is_one_line_without_control_characters():
     """Line ends and control characters in a file name are escaped."""
-    assert Line(journal=True).format(record("name=%s", "a\nb\x1b[2J\udcff")) == "<6>name=a\\nb\\x1b[2J\\udcff"
+    assert LineFormatter(journal=True).format(record("name=%s", "a\nb\x1b[2J\udcff")) == "<6>name=a\\nb\\x1b[2J\\udcff"
 
 
 def test_a_bug_is_logged_by_its_place_not_its_text():
@@ -37,7 +40,7 @@ def test_a_bug_is_logged_by_its_place_not_its_text():
     try:
         int("Dear Ann")
     except ValueError as error:
-        shown = Line(journal=True).format(record("this is a bug", level=logging.ERROR, error=error))
+        shown = LineFormatter(journal=True).format(record("this is a bug", level=logging.ERROR, error=error))
     assert "(ValueError at " in shown
     assert "test_logs.py:" in shown
     assert "Ann" not in shown

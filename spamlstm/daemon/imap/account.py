@@ -50,7 +50,7 @@ _WITH_COPIES = FolderRole.FILED, FolderRole.JUNK, FolderRole.INBOX
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Seconds before the next connection: after the first failure, after a refused login, and at most."""
+    """The seconds before the next connection: after the first failure, after a refused login, and the upper limit."""
 
     first: float = 1.0
     refused: float = 60.0
@@ -58,7 +58,7 @@ class Delays:
 
 
 class ImapAccount:
-    """The thread of one account. `start`, `stop`, `join` and `tally` may be used by other threads."""
+    """The thread of one account. Other threads may use `start`, `stop`, `join` and `tally`."""
 
     def __init__(
         self, account: ImapConfig, *, config: Config, state: Path, requests: Judging, delays: Delays | None = None

@@ -28,8 +28,8 @@ def visited_folders(
 ) -> dict[str, FolderRole]:
     """Return the roles of the folders that are visited, by name, in the order of visits.
 
-    The last one is the first of the setting `folders`. Folders for Trash, Sent and so on are not visited. At most
-    MOST_VISITED folders are returned.
+    The first folder of the setting `folders` is the last one. Folders for Trash, Sent and so on are not visited. At
+    most MOST_VISITED folders are returned.
     """
     ignored = tuple(ignore_folders)
     roles = {one.name: _role(one, account, ignored) for one in listed if not one.flags & _NO_MAIL}
@@ -42,7 +42,7 @@ def visited_folders(
 def sent_folders_of(listed: Iterable[ListedFolder], account: ImapConfig) -> list[str]:
     """Return the folders with the mail that the user sent, at most MOST_SENT.
 
-    They are the folder of the setting `sent`, or those that the server marks or that have a usual name.
+    The setting `sent` names the folder. By default, they are those that the server marks or that have a usual name.
     """
     return [one.name for one in listed if not one.flags & _NO_MAIL and _is_sent(one, account)][:MOST_SENT]
 
@@ -60,7 +60,7 @@ def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | No
 
 
 def is_junk_classified(listed: Sequence[ListedFolder], account: ImapConfig) -> bool:
-    """Return whether spam would be moved to a folder whose mail is classified, and thus to where it already is."""
+    """Return whether the junk folder is one of the folders whose mail is classified, so that spam would stay there."""
     return Action.FILE in account.spam and junk_target(listed, account) in account.folders
 
 

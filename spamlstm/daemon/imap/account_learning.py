@@ -22,7 +22,7 @@ _COMPARED = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 
 
 class AccountLearning:
-    """The comparison of the copies of each changed message, and the labels that follow."""
+    """The learning from one account, by a comparison of the copies of each changed message."""
 
     def __init__(self, session: DaemonSession) -> None:
         self._session = session

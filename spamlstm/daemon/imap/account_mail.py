@@ -78,8 +78,8 @@ class AccountMessage:
 class AccountMail:
     """The mail of an account. Methods raise AccountUnavailableError if the server cannot be used now.
 
-    `connect` returns a new connection, and `pause` waits for some seconds before it is called again. `spool` is an
-    empty temporary file.
+    `connect` returns a new connection. `pause` is called before each further call of `connect`, and waits for some
+    seconds. `spool` is an empty temporary file.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from spamlstm.tracking.rule import MOVE_SECONDS
 
 
 class AccountPlacements:
-    """The placements of the messages of one account by its records, as `filtering.placement` has those of Maildirs."""
+    """The placements of the messages of one account, found by its records. For Maildirs, see `filtering.placement`."""
 
     def __init__(self, session: AccountSession, visits: FolderVisits) -> None:
         self._session = session

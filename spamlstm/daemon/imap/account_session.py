@@ -1,4 +1,4 @@
-"""What the parts of the work on one account share while it is connected, and the numbers for the status."""
+"""The session of one account: the connection and the records, shared by all parts of the work, and the status."""
 
 import time
 from collections import Counter
@@ -46,7 +46,7 @@ class AccountTally:
     """Number of completed visits of all folders."""
 
     def set(self, state: str, error: str = "") -> None:
-        """Change the state."""
+        """Set the state and the error, and the time of the change if one of them is different."""
         if (state, error) != (self.state, self.error):
             self.state, self.error, self.since = state, error, time.time()
 
@@ -78,9 +78,10 @@ class AccountSession:
 
 @dataclass(slots=True)
 class DaemonSession(AccountSession):
-    """A session in the daemon, with the queue of the loop, which has the model and the labels."""
+    """A session in the daemon, which can classify messages and store labels."""
 
     requests: Judging = field(kw_only=True)
+    """The queue of the daemon's loop, which has the model and the labels."""
 
     def judge(self, raws: list[bytes]) -> list[JudgedMail | None]:
         """Classify messages. The result is None for a message that cannot be classified now."""

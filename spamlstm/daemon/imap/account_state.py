@@ -88,7 +88,7 @@ class BegunMove:
 
 @dataclass(frozen=True, slots=True)
 class AccountAct:
-    """What this program did with a message: a keyword that it set, and the folder to which it moved the message."""
+    """An act on a message: the keyword that this program set, and the folder to which it moved the message."""
 
     folder: int
     """The row number of the folder in which the message was."""

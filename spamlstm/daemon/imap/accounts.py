@@ -25,7 +25,7 @@ def check_imap_installed() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What the thread of an account depends on."""
+    """The settings on which the thread of an account depends."""
 
     account: ImapConfig
     daemon: DaemonConfig

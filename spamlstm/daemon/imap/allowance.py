@@ -24,7 +24,7 @@ class ExcessError(OSError):
 
 @dataclass(slots=True)
 class Allowance:
-    """What the server may still send: bytes, until a time of the monotonic clock."""
+    """The bytes that the server may still send, and the time of the monotonic clock until which it may send them."""
 
     bytes: int = COMMAND_BYTES
     until: float = 0.0

@@ -40,7 +40,7 @@ class ImapExchange:
             self._client.shutdown()
 
     def shut(self) -> None:
-        """End the current command of another thread with an error."""
+        """Shut the connection. A command of another thread ends with an error."""
         with contextlib.suppress(OSError):
             self._imap.sock.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""New mail of an account is classified, and spam gets a keyword and is moved to the junk folder.
+"""The filing of new mail: it is classified, and spam gets a keyword and is moved to the junk folder.
 
 A move is recorded before it is carried out, and its result afterwards. If this program or the connection ends in
 between, `MoveRecovery` finds out at the next connection what happened.

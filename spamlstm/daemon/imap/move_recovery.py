@@ -1,4 +1,4 @@
-"""The results of moves: said by the server, or found out after the program or the connection ended.
+"""The results of moves, as the server reports them or as found out after the program or the connection ended.
 
 The target is the junk folder, or, if the move undoes an earlier one, the former folder of the message.
 
@@ -40,8 +40,8 @@ class MoveRecovery:
     def settle(self, moved: Mapping[int, int] | None = None) -> None:
         """Record the results of all begun moves.
 
-        `moved` has the new UIDs of the messages that were moved just now, by the row numbers of the moves, as far as
-        the server said them. A move whose folder cannot be selected is tried again at the next call.
+        `moved` has the new UIDs of the messages that were moved just now, by the row numbers of the moves, if the
+        server reported them. A move whose folder cannot be selected is tried again at the next call.
         """
         moves = self._records.moves()
         said = moved or {}

@@ -1,4 +1,4 @@
-"""What is known of one IMAP account: folders, messages, moves that were begun, and labels that are not yet stored.
+"""The records of one IMAP account: folders, messages, begun moves, acts, and labels that are not yet stored.
 
 The records of an account are one SQLite database. A message is identified by its folder and its UID. If the database is
 lost, the current mail is recorded anew and not classified.
@@ -203,7 +203,7 @@ class AccountRecords:
             )
 
     def drop(self, folder: int, uids: Iterable[int]) -> None:
-        """Remove messages."""
+        """Remove the records of messages."""
         with self._explained:
             self._connection.executemany(
                 "DELETE FROM copies WHERE folder = ? AND uid = ?", ((folder, uid) for uid in uids)
@@ -287,7 +287,7 @@ class AccountRecords:
         self._run("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", bytes.fromhex(one.content), *values)
 
     def drop_label(self, content: str) -> None:
-        """Record that a label is stored."""
+        """Remove a label, because it is now in the label store."""
         self._run("DELETE FROM labels WHERE content = ?", bytes.fromhex(content))
 
     # --- moves ------------------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ class AccountRecords:
         return self._read(begun_move_from, _MOVES)
 
     def begin_moves(self, moves: Iterable[BegunMove]) -> list[BegunMove]:
-        """Record moves, and return them with their row numbers. The transaction must be durable."""
+        """Record moves, and return them with their row numbers. Must be called in a durable transaction."""
         marks = ", ".join("?" * 13)
         statement = f"INSERT INTO moves ({MOVE_ROW}) VALUES ({marks})"  # noqa: S608  constants
         with self._explained:

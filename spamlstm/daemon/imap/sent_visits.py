@@ -1,7 +1,7 @@
 """Visits of the Sent folders of an account: the correspondents to whom the user wrote since the last visit are learned.
 
-The same as `spamlstm.tracking.sent_folders` does on Maildirs: messages that were sent before the first visit are not
-read, which `adopt` does, and no labels are inferred from sent mail.
+As on Maildirs (`spamlstm.tracking.sent_folders`), no labels are inferred from sent mail. Messages that were sent before
+the first visit are not read; `adopt` reads them.
 """
 
 from dataclasses import replace

@@ -15,7 +15,7 @@ def names_written(connection: ImapConnection, dates: Mapping[int, float]) -> dic
     """Return the hashes of the names of all recipients, each with the date of the latest message.
 
     `dates` has the dates of sent messages of the selected folder by UID. Messages that the server refuses are left out.
-    Raises CommandRefusedError if it refuses all messages of a group.
+    Raises CommandRefusedError if the server refuses all messages of a group.
     """
     names: dict[bytes, float] = {}
     ordered = sorted(dates, key=lambda uid: (dates[uid], uid))

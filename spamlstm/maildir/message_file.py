@@ -286,7 +286,7 @@ def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
 
 
 def sized(name: Name, content: bytes, *, base: str) -> Name:
-    """Return `name` for a fresh file with `content` in the same folder.
+    """Return the name of a fresh file in the same folder: `name` with the base name `base` and the sizes of `content`.
 
     For a file in another folder, use `Name.elsewhere` on the result.
     """

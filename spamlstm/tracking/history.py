@@ -99,7 +99,10 @@ class HistoryReader:
         return places, was_moved
 
     def reflected(self, maildir: str) -> JournalPosition:
-        """Return the position of the journal up to which the recorded files of a Maildir reflect the journal."""
+        """Return the position in the journal at the last complete visit of a Maildir.
+
+        The recorded files already show all that the journal has up to this position.
+        """
         position, last = self._state.position(maildir), self.position()
         if last.judgement < position.judgement != NO_POSITION or position.act > last.act:
             position = JournalPosition()  # the journal was lost and has begun anew

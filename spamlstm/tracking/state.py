@@ -92,7 +92,7 @@ class TrackedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A copy of a message that left its folder, and no copy has come to another folder in return yet."""
+    """A copy of a message that left its folder. No copy has come to another folder in its place yet."""
 
     role: FolderRole
     """The role of the folder that the copy left."""

@@ -33,8 +33,9 @@ def test_the_default_file_shows_the_defaults():
     assert uncommented_config.maildirs == (values.MaildirConfig("~/Maildir", dry_run=False),)
 
 
-def test_the_file_is_private_and_its_folders_are_made(tmp_path):
-    """Only the owner can read an allow list."""
+def test_the_file_is_private_and_its_folders_are_made(tmp_path, monkeypatch):
+    """Only the owner can read an allow list. The folders of the default file are created."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "new"))
     path = tmp_path / "new" / "spamlstm" / "config.toml"
     write_default(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -43,8 +44,9 @@ def test_the_file_is_private_and_its_folders_are_made(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to a group")
-def test_a_file_for_a_service(tmp_path):
+def test_a_file_for_a_service(tmp_path, monkeypatch):
     """The group of the service can read the file and enter new folders; it can change neither."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "etc"))
     path = tmp_path / "etc" / "spamlstm" / "config.toml"
     write_default(path, group="nogroup")
     group = grp.getgrnam("nogroup").gr_gid

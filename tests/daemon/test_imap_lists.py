@@ -55,7 +55,7 @@ def session(tmp_path, server):
     """A session with three visited folders, each with a message, and an act from the inbox to the junk folder."""
     records = AccountRecords.open(tmp_path / "state", ACCOUNT.key)
     with contextlib.closing(records):
-        one = AccountSession(ACCOUNT, Config(), server, records, requests=None, tally=AccountTally("h"))
+        one = AccountSession(ACCOUNT, Config(), server, records, AccountTally("h"))
         FolderVisits(one).find(LISTED)
         with records.change():
             for folder in records.folders():

@@ -7,12 +7,16 @@ import pytest
 
 from spamlstm.config import Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap.account_folders import junk_target
-from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
-from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy
+from spamlstm.daemon.imap.account_session import AccountTally, DaemonSession
+from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, BegunMove
 from spamlstm.daemon.imap.account_undo import AccountUndo
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers, ListedFolder, RemoteFlag
+from spamlstm.daemon.imap.filing import Filing
 from spamlstm.daemon.imap.folder_visits import FolderVisits
+from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.filtering.failures import Backoff
 from spamlstm.filtering.undo import UndoStatus
 
 ACCOUNT = ImapConfig("127.0.0.1", "ann", tls=TlsMode.NONE)
@@ -38,6 +42,23 @@ class Server:
     def select(self, name, *, readonly):
         return self.numbers(name)
 
+    def create(self, name, *, use):
+        self.names.add(name)
+
+    def folders(self):
+        return [one for one in LISTED if one.name in self.names] + [
+            ListedFolder(name, "/", frozenset()) for name in self.names - {one.name for one in LISTED}
+        ]
+
+    def is_selected(self, name):
+        return False
+
+    def take_events(self):
+        return set()
+
+    def existing(self, first, last, *, unseen=False):
+        return set()
+
     def check(self):
         """Report no change."""
 
@@ -55,7 +76,8 @@ def session(tmp_path, server):
     """A session with three visited folders, each with a message, and an act from the inbox to the junk folder."""
     records = AccountRecords.open(tmp_path / "state", ACCOUNT.key)
     with contextlib.closing(records):
-        one = AccountSession(ACCOUNT, Config(), server, records, AccountTally("h"))
+        judging = Judging(classifier=None, config=None, label_stores=None)
+        one = DaemonSession(ACCOUNT, Config(), server, records, AccountTally("h"), requests=judging)
         FolderVisits(one).find(LISTED)
         with records.change():
             for folder in records.folders():
@@ -138,6 +160,37 @@ def test_a_folder_that_is_gone_keeps_the_acts(session, server):
     server.names.remove("J")
     visits.find(LISTED[:2])
     assert set(recorded(session)) == {"INBOX", "Lists"}
+
+
+def test_spam_is_filed_although_the_junk_folder_was_removed(session, server):
+    """If the user removes the junk folder while the daemon is connected, it is created again for the next spam."""
+    visits = FolderVisits(session)
+    filing = Filing(session, visits, later=Backoff(clock=session.clock))
+    filing.listed = LISTED
+    assert filing._target().name == "J"
+    server.names.remove("J")
+    visits.find(LISTED[:2])
+    filing.listed = visits.listed
+    target = filing._target()
+    assert (target.name, target.validity) == ("Junk", 7)
+
+
+@pytest.mark.parametrize("gone", ["INBOX", "J"])
+def test_a_move_from_or_to_a_removed_folder_does_not_stay_open(session, server, gone, caplog):
+    """A move that was interrupted ends if its user has removed one of its folders. Mail that is there is classified."""
+    ids = {one.name: one.id for one in session.records.folders()}
+    move = BegunMove(ids["INBOX"], 5, 7, CONTENT, 1, 2, target=ids["J"], target_validity=7, target_next=9)
+    with session.records.change():
+        session.records.begin_moves([move])
+    server.names.remove(gone)
+    MoveRecovery(session).settle()
+    assert len(session.records.moves()) == 1  # the server may only refuse the folder for now
+    FolderVisits(session).find([one for one in LISTED if one.name in server.names])
+    MoveRecovery(session).settle()
+    assert session.records.moves() == []
+    assert caplog.text.count("unsettled") == 1
+    known = session.records.known(ids["INBOX"])
+    assert set(known) == (set() if gone == "INBOX" else {5})
 
 
 def test_a_folder_without_acts_is_forgotten(session, server):

@@ -239,7 +239,7 @@ class Filing:
     def _target(self) -> AccountFolder:
         """Return the junk folder as it was last visited. It is created if it does not exist."""
         target = self._records.folder(self._target_id) if self._target_id else None
-        if target is None:
+        if target is None or not target.validity:  # not looked for yet, or gone
             name = junk_target(self.listed, self._session.account) or self._created()
             target = self._recorded(name)
         if not target.validity:

@@ -41,7 +41,8 @@ class MoveRecovery:
         """Record the results of all begun moves.
 
         `moved` has the new UIDs of the messages that were moved just now, by the row numbers of the moves, if the
-        server reported them. A move whose folder cannot be selected is tried again at the next call.
+        server reported them. A move whose folder cannot be selected is tried again at the next call. It is given up if
+        the folder was gone at the last visit of the account.
         """
         moves = self._records.moves()
         said = moved or {}
@@ -53,12 +54,23 @@ class MoveRecovery:
         for (source, target), group in groups.items():
             folders = self._records.folder(source), self._records.folder(target)
             if folders[0] is None or folders[1] is None:
-                self._record([], group)  # its user deleted the folder
+                self._abandon(group)
                 continue
             try:
                 self._settle_between(folders[0], folders[1], group)
             except CommandRefusedError as error:
-                emit(logging.WARNING, "unsettled", account=self._session.account.label, error=str(error))
+                if folders[0].validity and folders[1].validity:
+                    emit(logging.WARNING, "unsettled", account=self._session.account.label, error=str(error))
+                else:  # the last visit did not find one of the folders
+                    self._abandon(group)
+
+    def _abandon(self, moves: Sequence[BegunMove]) -> None:
+        """Remove moves of which one folder is gone. New mail that is still in its folder is classified again."""
+        with self._records.change():
+            for one in moves:
+                if one.undoes:  # what happens to this message now is not taken for a move by its user
+                    self._records.drop(one.folder, [one.uid])
+            self._records.end_moves([one.id for one in moves])
 
     def _settle_between(self, source: AccountFolder, target: AccountFolder, moves: Sequence[BegunMove]) -> None:
         there, validity = self._in_target(target, moves)

@@ -5,6 +5,7 @@ import itertools
 import logging
 import struct
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -163,6 +164,21 @@ def test_repeated_macros_are_those_of_the_message():
     assert session.macro(b"i") == b""
     session.define(b"Li\x004ABD\0")
     assert session.macro(b"i") == b"4ABD"
+
+
+def test_macros_take_little_memory():
+    """Whatever macros an MTA sends, a session keeps few bytes of them, because they do not count as its message."""
+    session = MilterSession(MilterOptions(6, 0x31, STEPS))
+    values = b"".join(b"%s\0%s\0" % (name, b"x" * 100_000) for name in (b"i", b"j", b"v", b"_", b"{tls_version}"))
+    tracemalloc.start()
+    try:
+        for letter in range(256):
+            session.define(bytes([letter]) + values)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1 << 17
+    assert session.macro(b"j") == b"x" * 1000
 
 
 @given(cuts=st.lists(st.integers(0, 40), max_size=5), body=st.text("\r\n.a", max_size=40).map(str.encode))

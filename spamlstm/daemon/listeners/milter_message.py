@@ -13,7 +13,8 @@ _NOT_IN_NAME = re.compile(rb'[ <>()\\";@]|[^!-~]')
 _NOT_PRINTED = re.compile(rb"[^ -~]")
 _MACROS = frozenset((b"i", b"j", b"v", b"_", b"{tls_version}", b"{auth_authen}"))
 _MOST_VALUE = 1000
-# Macros of these packets describe a message, the other ones an SMTP session.
+# Macros of these packets describe an SMTP session, or a message. Macros of other packets are ignored.
+_OF_SESSION = (MilterCommand.CONNECT, MilterCommand.HELO, MilterCommand.MAIL)
 _OF_MESSAGE = (
     MilterCommand.RCPT,
     MilterCommand.DATA,
@@ -22,6 +23,9 @@ _OF_MESSAGE = (
     MilterCommand.BODY,
     MilterCommand.END_OF_BODY,
 )
+_WITH_MACROS = frozenset(command.value for command in (*_OF_SESSION, *_OF_MESSAGE))
+# A larger MACROS packet is not kept to recognize that it is repeated.
+_MOST_LATEST = 4096
 
 
 @dataclass(slots=True)
@@ -43,12 +47,12 @@ class MilterSession:
         """Set the macros of a MACROS packet. They replace the macros of an earlier packet for the same command."""
         if data == self._latest:  # Postfix sends the same macros before each header
             return
-        self._latest = data
+        self._latest = data if len(data) <= _MOST_LATEST else b""
         command, names = data[:1], texts(data[1:])
         pairs = zip(names[::2], names[1::2], strict=False)
         known = {name: _NOT_PRINTED.sub(b"?", value[:_MOST_VALUE]) for name, value in pairs if name in _MACROS}
         self._macros.pop(command, None)
-        if known:
+        if known and command in _WITH_MACROS:
             self._macros[command] = known
 
     def macro(self, name: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The milter: its protocol, what it changes, whose labels it uses, its bounds, and hostile packets."""
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -501,6 +502,41 @@ DATA = st.one_of(
     st.just(CLIENT),
 )
 PACKETS = st.builds(packet, st.sampled_from([bytes([one]) for one in b"ABCDEHKLMNORTUQz"]), DATA)
+
+
+@pytest.mark.parametrize("letter", [b"A", b"M", b"U"])
+def test_many_packets_do_not_keep_others_waiting(letter):
+    """Of a client that has sent many small packets, only some are read before other clients have a turn."""
+    turns = [0]
+
+    class Client:
+        is_last = False
+        received = bytearray(OPTIONS + packet(letter) * 2000)
+
+        async def send(self, answer):
+            """Take an answer without waiting."""
+
+        def limit(self, *, idle, total):
+            """Set no limit."""
+
+        def release_room(self):
+            """Release nothing."""
+
+        async def receive(self):
+            return False
+
+    async def others():
+        while True:
+            await asyncio.sleep(0)
+            turns[0] += 1
+
+    async def both():
+        task = asyncio.create_task(others())
+        await milter.serve_milter(Client(), config=MilterConfig())
+        task.cancel()
+
+    asyncio.run(both())
+    assert turns[0] >= 2000 // milter.PACKETS_AT_ONCE - 1
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

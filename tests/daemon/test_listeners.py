@@ -311,6 +311,19 @@ def test_announced_bytes_keep_no_memory(spamd, running, monkeypatch, sent):
     assert running.listeners.snapshot()["spamd"]["dropped"] == 1
 
 
+def test_announced_bytes_keep_no_memory_from_requests_that_cannot_wait(spamd, running, monkeypatch, wait):
+    """A slow client is also dropped if a request of unknown length needs its memory, which is refused otherwise."""
+    running.listeners._budget.left = 64 << 20
+    request = b"CHECK SPAMC/1.2\r\n\r\n" + SPAM.ljust(2 << 20)
+    with connected(spamd, 1, announcement(64 << 20)) as (client,):
+        wait(lambda: running.listeners._budget.left == 0)
+        assert b"too much mail is being received" in exchange(spamd, request)
+        monkeypatch.setattr(connection, "SLOW_SECONDS", -1.0)
+        assert exchange(spamd, request).startswith(b"SPAMD/1.1 0 EX_OK")
+        assert client.recv(1) == b""
+    assert running.listeners.snapshot()["spamd"]["dropped"] == 1
+
+
 def test_a_large_request_of_unknown_length_is_refused(spamd, running):
     """If requests fill the memory, a client whose request has no length could wait for ever, so it is told to go."""
     running.listeners._budget.left = 0

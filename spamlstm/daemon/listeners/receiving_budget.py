@@ -42,9 +42,15 @@ class ReceivingBudget:
         self._freed = asyncio.Event()
 
     def take(self, client: "ClientConnection", size: int) -> bool:
-        """Give `size` bytes to a client if they are left, and return whether they were."""
-        if self.left < size:
-            return False
+        """Give `size` bytes to a client if they are left, and return whether they were.
+
+        For this, other clients that hold memory and are slow are dropped, from the oldest on.
+        """
+        while self.left < size:
+            slow = next((one for one in self._holders if one is not client and one.is_slow()), None)
+            if slow is None:
+                return False
+            slow.drop()
         self.left -= size
         self._holders[client] = None
         return True
@@ -53,8 +59,7 @@ class ReceivingBudget:
         """Give `size` bytes to a client as soon as they are left. Smaller requests are served first.
 
         Return False if too many clients wait whose requests are not larger. Thus clients that announce large messages
-        do not hinder those with messages of usual sizes. While a client waits, the clients that hold memory and are
-        slow are dropped, from the oldest on.
+        do not hinder those with messages of usual sizes.
         """
         if not self._queue and self.take(client, size):
             return True
@@ -65,20 +70,12 @@ class ReceivingBudget:
             self._freed.set()
         try:
             while not (one.is_refused or (self._queue[0] is one and self.take(client, size))):
-                if self._queue[0] is not one or not self._drop_slow():
-                    await self._change()
+                await self._change()
         finally:
             if not one.is_refused:
                 self._queue.remove(one)
             self._freed.set()
         return not one.is_refused
-
-    def _drop_slow(self) -> bool:
-        """Drop the oldest slow client that holds memory. Return whether there was one."""
-        slow = next((one for one in self._holders if one.is_slow()), None)
-        if slow is not None:
-            slow.drop()
-        return slow is not None
 
     async def _change(self) -> None:
         """Wait until memory was freed or the queue has changed, for at most _RETRY_SECONDS."""

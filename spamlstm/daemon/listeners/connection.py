@@ -131,7 +131,7 @@ class ClientConnection:
         self._budget = budget
         self._reserved = 0
         self._since = asyncio.get_running_loop().time()
-        """The time of the connection, of the previous request, of the end of a wait, or when the answer was ready."""
+        """The time of the latest call of `begin`, or of the connection."""
         self._progress = 0
         """The number of bytes that the client has sent or taken since then."""
         self.received = bytearray()
@@ -142,7 +142,7 @@ class ClientConnection:
         """Expect a further request on this connection."""
         self.release_room()
         self.is_receiving = True
-        self._begin()
+        self.begin()
 
     def limit(self, *, idle: float, total: float | None) -> None:
         """Set the seconds in which the client must send further bytes, and those until the connection is closed.
@@ -190,14 +190,14 @@ class ClientConnection:
             if not is_given:
                 raise ConnectionRefusedByLimitError(_BUSY)
             self._reserved += missing
-            self._begin()
+            self.begin()
 
     def _missing(self, size: int) -> int:
         """Return the number of bytes, in whole steps, to reserve for a request of `size` bytes."""
         return max(0, -(-(size - FREE_BYTES - self._reserved) // STEP)) * STEP
 
-    def _begin(self) -> None:
-        """Begin to measure how fast the client sends or takes bytes."""
+    def begin(self) -> None:
+        """Begin to measure how fast the client sends or takes bytes. Before, it may have had nothing to send."""
         self._since, self._progress = asyncio.get_running_loop().time(), 0
 
     def is_slow(self) -> bool:
@@ -277,7 +277,7 @@ class ClientConnection:
     async def send(self, answer: bytes) -> None:
         """Send an answer. Raises OSError if the client has gone, and TimeoutError if it does not take the bytes."""
         self.is_receiving = self.is_waiting = False
-        self._begin()
+        self.begin()
         for start in range(0, len(answer), FREE_BYTES):
             await self._stream.send(memoryview(answer)[start : start + FREE_BYTES], IDLE_SECONDS)
             self._progress += FREE_BYTES

@@ -134,6 +134,7 @@ class _Conversation:
         message = self._message
         if not message.is_begun:
             self._client.limit(idle=IDLE_SECONDS, total=TOTAL_SECONDS)
+            self._client.begin()
         if command is MilterCommand.HEADER:
             message.add_header(data)
         else:

@@ -75,6 +75,7 @@ async def serve_rspamd(client: ClientConnection, *, password: bytes | None) -> N
                 return
         except TimeoutError:  # a client may keep a connection that it does not need
             return
+        client.begin()
 
 
 async def _answer(client: ClientConnection, request: HttpRequest, *, keep: bool, password: bytes | None) -> bytes:

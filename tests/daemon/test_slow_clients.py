@@ -1,0 +1,72 @@
+"""Which clients of the listeners count as slow, with a clock of the test."""
+
+import asyncio
+import struct
+from functools import partial
+
+import pytest
+from mta import CLIENT, packet
+
+from spamlstm.config import MilterConfig
+from spamlstm.daemon.listeners.connection import ClientConnection, ListenerCounts
+from spamlstm.daemon.listeners.milter import serve_milter
+from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
+from spamlstm.daemon.listeners.rspamd import serve_rspamd
+
+MTA = [
+    packet(b"O", struct.pack("!III", 6, 0x1FF, 0x1FFFFF)) + packet(b"C", CLIENT),
+    packet(b"L", b"Subject\0 a\0"),
+    packet(b"B", b"text"),
+]
+HTTP = [
+    b"GET /ping HTTP/1.1\r\n\r\n",
+    b"POST /checkv2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"4\r\ntext\r\n",
+]
+
+
+class Stream:
+    """A client that sends blocks, each this many seconds after the one before. Asks whether it is slow before each."""
+
+    def __init__(self, blocks, seconds):
+        self.blocks, self.seconds = list(zip(blocks, seconds, strict=True)), seconds
+        self.clock, self.found = 0.0, []
+        self.client = None
+
+    async def receive(self, _limit):
+        if not self.blocks:
+            self.found.append(self.client.is_slow())
+            return bytearray()
+        block, seconds = self.blocks.pop(0)
+        self.clock += seconds
+        self.found.append(self.client.is_slow())
+        return bytearray(block)
+
+    async def send(self, _data, _limit):
+        """Take an answer immediately."""
+
+
+def slow(protocol, blocks, seconds):
+    """Return whether the client was slow when each block and the end arrived."""
+
+    async def serve():
+        asyncio.get_running_loop().time = lambda: stream.clock
+        stream.client = ClientConnection(
+            stream, judging=None, answers=None, counts=ListenerCounts(""), budget=ReceivingBudget()
+        )
+        async with stream.client.time_limit:
+            await protocol(stream.client)
+
+    stream = Stream(blocks, seconds)
+    asyncio.run(serve())
+    return stream.found
+
+
+@pytest.mark.parametrize(
+    ("protocol", "blocks"),
+    [(partial(serve_milter, config=MilterConfig()), MTA), (partial(serve_rspamd, password=None), HTTP)],
+)
+def test_a_client_may_wait_between_messages(protocol, blocks):
+    """The time before a message is not time in which it is sent. An SMTP client may take long to have a message."""
+    assert slow(protocol, blocks, [0, 60, 1]) == [False, True, False, False]
+    assert slow(protocol, blocks, [0, 60, 9]) == [False, True, True, True]

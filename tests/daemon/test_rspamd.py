@@ -320,6 +320,7 @@ BODY = "\r\nContent-Length: 3\r\n\r\nabc"
         ("POST /checkv2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n", 400),
         ("POST /checkv2 HTTP/1.1\r\nA: b\rContent-Length: 9" + BODY, 400),
         ("POST /checkv2 HTTP/1.1\r\n" + "A: b\r\n" * 300, 431),
+        ("POST /checkv2 HTTP/1.1\r\n" + f"A: {'b' * 8000}\r\n" * 9, 431),
         ("POST /checkv2 HTTP/1.1\r\nA: " + " " * 9000, 431),
         ("POST /" + "x" * 9000, 431),
         ("POST /checkv2 HTTP/1.1\r\nA: b", 400),

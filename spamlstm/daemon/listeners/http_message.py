@@ -16,6 +16,8 @@ from spamlstm.daemon.listeners.connection import ClientConnection, ConnectionRef
 
 MOST_LINE = 8192
 MOST_HEADERS = 256
+# The largest number of bytes of all headers, which are kept until the request is answered.
+MOST_HEAD = 1 << 16
 # The longest line with the size of a chunk.
 MOST_CHUNK_LINE = 256
 # After this number of chunks, other clients are served first. 500 chunks of one byte take 4 ms.
@@ -107,12 +109,14 @@ def _content(line: bytes) -> bytes:
 
 async def _headers(client: ClientConnection) -> tuple[tuple[str, bytes], ...]:
     headers: list[tuple[str, bytes]] = []
+    size = 0
     while line := _content(await _line(client, MOST_LINE)):
+        size += len(line)
         found = _HEADER.fullmatch(line)
         if found is None:
             raise HttpError(HTTPStatus.BAD_REQUEST, "a header is not of the form 'Name: value'")
         headers.append((found[1].decode("ascii").lower(), found[2].strip(b" \t")))
-        if len(headers) > MOST_HEADERS:
+        if len(headers) > MOST_HEADERS or size > MOST_HEAD:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "there are too many headers")
     return tuple(headers)
 

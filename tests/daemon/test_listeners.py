@@ -5,6 +5,7 @@ import errno
 import grp
 import logging
 import os
+import random
 import re
 import socket
 import stat
@@ -86,6 +87,25 @@ def test_a_compressed_bomb_is_refused(spamd, running):
     assert exchange(spamd, request).startswith(b"SPAMD/1.0 69 Service Unavailable: zlib: the message is above")
     assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
     assert running.listeners._budget.left == receiving_budget.MOST_BUFFERED
+
+
+def test_the_memory_of_compressed_mail_is_counted(spamd, running):
+    """A request counts with its compressed and its plain bytes, because both are in memory."""
+    mail = SPAM + random.Random(1).randbytes(2 << 20)
+    data = zlib.compress(mail)
+    request = b"CHECK SPAMC/1.5\r\nCompress: zlib\r\nContent-length: %d\r\n\r\n%s" % (len(data), data)
+    running.listeners._budget.left = 3 << 20
+    assert b"too much mail is being received" in exchange(spamd, request)
+    running.listeners._budget.left = 5 << 20
+    assert exchange(spamd, request).startswith(b"SPAMD/1.1 0 EX_OK")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 9, 60])
+def test_compressed_mail_that_is_cut_is_refused(spamd, cut):
+    """An incomplete or empty stream gets an error."""
+    data = zlib.compress(SPAM)[:-cut] if cut else b""
+    request = b"CHECK SPAMC/1.5\r\nCompress: zlib\r\nContent-length: %d\r\n\r\n%s" % (len(data), data)
+    assert b"zlib: failed to find end of zlib stream" in exchange(spamd, request)
 
 
 @pytest.mark.parametrize(

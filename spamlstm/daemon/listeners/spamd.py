@@ -169,16 +169,20 @@ def _length_error(expected: int, got: int) -> _ProtocolError:
 
 
 async def _decompressed(client: ClientConnection, raw: bytes) -> bytes:
-    """Return the decompressed message. A small request may describe a large message, so its memory is counted."""
+    """Return the decompressed message. Both are in memory, and a small request may describe a large message."""
     decompressor, plain = zlib.decompressobj(), bytearray()
+    start, piece = 0, b""
     while not decompressor.eof:
-        client.make_room(len(plain))
+        client.make_room(len(raw) + len(plain))
+        if not piece:
+            piece = raw[start : start + STEP]
+            start += STEP
         try:
-            block = decompressor.decompress(raw, STEP)
+            block = decompressor.decompress(piece, STEP)
         except zlib.error as error:
             raise _UnavailableError("zlib: the data are damaged") from error
-        raw = decompressor.unconsumed_tail
-        if not block and not decompressor.eof:
+        piece = decompressor.unconsumed_tail
+        if not block and not piece and start >= len(raw) and not decompressor.eof:
             raise _UnavailableError("zlib: failed to find end of zlib stream\n")
         plain += block
         if len(plain) > MOST_BYTES:

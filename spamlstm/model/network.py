@@ -95,6 +95,7 @@ class Wide:
             header is None
             or header.end() != 10 + int.from_bytes(header["length"], "little")
             or (int(header["count"]), len(raw)) != (spec.buckets, header.end() + spec.buckets)
+            or raw[header.end()]  # the weight of padding, with which a score would depend on the rest of the batch
         ):
             raise DataError(f"{shown} is not the table that the manifest describes; install the model again")
         return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))

@@ -198,6 +198,12 @@ def test_what_was_saved_is_read():
     np.testing.assert_array_equal(read(saved(table)).table, table)
 
 
+def test_padding_has_no_weight():
+    """A table that weighs padding is refused, because a message would get another score beside longer messages."""
+    with pytest.raises(DataError, match="not the table"):
+        read(saved(np.ones(BUCKETS, np.int8)))
+
+
 def test_a_table_of_objects_is_not_made():
     """A pickle in the file is never run."""
 

@@ -19,6 +19,7 @@ from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
 from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import FolderRole
 
 
 def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
@@ -74,6 +75,21 @@ def test_only_messages_that_may_be_known_are_read_again():
     assert copies == [replace(one, uid=2)]
     assert [message.uid for message in unknown] == [1, 3, 4, 5]
     assert read == [1, 2]
+
+
+def test_a_full_disk_at_the_start_does_not_look_like_damage(tmp_path):
+    """If the key of the account cannot be written, the records are used without it. Damaged ones would be discarded."""
+    AccountRecords.open(tmp_path / "state", "imap://x").close()
+    with contextlib.closing(sqlite3.connect(AccountRecords.path_of(tmp_path / "state", "imap://x"))) as connection:
+        connection.execute("DELETE FROM account")
+        full = "CREATE TRIGGER full BEFORE INSERT ON account BEGIN SELECT RAISE(FAIL, 'full'); END"
+        connection.execute(full)
+        connection.commit()
+    with contextlib.closing(AccountRecords.open(tmp_path / "state", "imap://x")) as records:
+        with records.change(durable=True):
+            records.add_folder("INBOX", FolderRole.INBOX)
+        assert [one.name for one in records.folders()] == ["INBOX"]
+        assert records.key.endswith(".sqlite")
 
 
 def test_a_request_without_an_answer_is_withdrawn(monkeypatch):

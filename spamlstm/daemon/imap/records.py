@@ -53,6 +53,7 @@ _Record = TypeVar("_Record")
 
 _FOLDERS = f"SELECT {FOLDER_ROW} FROM folders"  # noqa: S608  constants
 _COPIES = f"SELECT {COPY_ROW} FROM copies WHERE folder = ?"  # noqa: S608
+_NAME = "INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT 1 FROM account)"
 _MOVES = f"SELECT {MOVE_ROW} FROM moves ORDER BY id"  # noqa: S608
 _COPIES_OF = f"SELECT {COPY_ROW}, {FOLDER_ROW} FROM copies JOIN folders ON folders.id = folder WHERE content = ?"  # noqa: S608
 
@@ -81,9 +82,8 @@ class AccountRecords:
             connection = database.open_in(path.parent, path.name, ACCOUNT_TABLES)
             with contextlib.suppress(sqlite3.Error):  # opens the files of the write-ahead log
                 connection.execute("SELECT 1 FROM folders LIMIT 1").fetchall()
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT 1 FROM account)", (account,))
-                connection.execute("COMMIT")
+                with database.transaction(connection, durable=False):
+                    connection.execute(_NAME, (account,))
         return cls(connection, path)
 
     @classmethod

@@ -70,3 +70,11 @@ def test_a_client_may_wait_between_messages(protocol, blocks):
     """The time before a message is not time in which it is sent. An SMTP client may take long to have a message."""
     assert slow(protocol, blocks, [0, 60, 1]) == [False, True, False, False]
     assert slow(protocol, blocks, [0, 60, 9]) == [False, True, True, True]
+
+
+def test_bytes_that_were_sent_quickly_give_no_time_to_stop():
+    """A client that sent 30 MB and then stops is as slow as one that sends nothing: it keeps memory for no minute."""
+    chunks = [b"100000\r\n" + bytes(1 << 20) + b"\r\n"] * 30
+    found = slow(partial(serve_rspamd, password=None), [*HTTP[:2], *chunks, b"1\r\n"], [0, 0, *[0.5] * 30, 2.5])
+    assert found == [False] * 32 + [True, True]
+    assert not any(slow(partial(serve_rspamd, password=None), [*HTTP[:2], *chunks], [0, 0, *[1] * 30]))

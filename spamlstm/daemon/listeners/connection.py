@@ -19,7 +19,8 @@ from spamlstm.maildir.headers import tag
 IDLE_SECONDS = 30.0
 TOTAL_SECONDS = 300.0
 # A client that takes longer to send its request, or to take its answer, is slow. It has a second more for each STEP of
-# bytes that have passed, whatever size it announced. It is dropped if others wait for a connection or for memory.
+# bytes that have passed, whatever size it announced, but no more than these seconds for the next STEP. It is dropped if
+# others wait for a connection or for memory.
 SLOW_SECONDS = 2.0
 # The headers of a larger message are written by another thread.
 _QUICK_BYTES = 1 << 20
@@ -134,6 +135,8 @@ class ClientConnection:
         """The time of the latest call of `begin`, or of the connection."""
         self._progress = 0
         """The number of bytes that the client has sent or taken since then."""
+        self._latest = self._since
+        """The time at which the latest STEP of these bytes was complete, or that of `_since`."""
         self.received = bytearray()
         self.is_ended = False
         """Whether the client has closed its sending side."""
@@ -162,7 +165,7 @@ class ClientConnection:
             self.is_ended = True
             return False
         self.received += block
-        self._progress += len(block)
+        self._advance(len(block))
         self.make_room(len(self.received))
         return True
 
@@ -198,12 +201,21 @@ class ClientConnection:
 
     def begin(self) -> None:
         """Begin to measure how fast the client sends or takes bytes. Before, it may have had nothing to send."""
-        self._since, self._progress = asyncio.get_running_loop().time(), 0
+        self._since = self._latest = asyncio.get_running_loop().time()
+        self._progress = 0
+
+    def _advance(self, count: int) -> None:
+        """Record that the client has sent or taken bytes."""
+        steps = self._progress // STEP
+        self._progress += count
+        if self._progress // STEP > steps:
+            self._latest = asyncio.get_running_loop().time()
 
     def is_slow(self) -> bool:
         """Return whether the client takes long to send its request or to take its answer."""
-        seconds = asyncio.get_running_loop().time() - self._since
-        return not self.is_waiting and seconds > SLOW_SECONDS + self._progress // STEP
+        now = asyncio.get_running_loop().time()
+        is_late = now - self._since > SLOW_SECONDS + self._progress // STEP or now - self._latest > SLOW_SECONDS
+        return not self.is_waiting and is_late
 
     async def line(self, most: int) -> bytes | None:
         """Remove and return the first line with its line end, or the rest if the client has closed its sending side.
@@ -280,7 +292,7 @@ class ClientConnection:
         self.begin()
         for start in range(0, len(answer), FREE_BYTES):
             await self._stream.send(memoryview(answer)[start : start + FREE_BYTES], IDLE_SECONDS)
-            self._progress += FREE_BYTES
+            self._advance(FREE_BYTES)
 
     def drop(self) -> None:
         """Close the connection of a slow client immediately."""

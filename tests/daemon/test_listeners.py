@@ -344,6 +344,16 @@ def test_announced_bytes_keep_no_memory_from_requests_that_cannot_wait(spamd, ru
     assert running.listeners.snapshot()["spamd"]["dropped"] == 1
 
 
+def test_announced_bytes_leave_memory_for_requests_that_cannot_wait(spamd, running, wait):
+    """Clients that announce the largest messages again and again, before they are slow, do not get all memory."""
+    request = b"CHECK SPAMC/1.2\r\n\r\n" + SPAM.ljust(2 << 20)
+    with connected(spamd, 3, announcement(64 << 20)):
+        wait(lambda: len(running.listeners._budget._queue) == 2)
+        assert exchange(spamd, request).startswith(b"SPAMD/1.1 0 EX_OK")
+    wait(lambda: running.listeners._budget.left == receiving_budget.MOST_BUFFERED)
+    assert running.listeners._budget._announced == 0
+
+
 def test_a_large_request_of_unknown_length_is_refused(spamd, running):
     """If requests fill the memory, a client whose request has no length could wait for ever, so it is told to go."""
     running.listeners._budget.left = 0

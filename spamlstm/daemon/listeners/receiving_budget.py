@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # The largest number of bytes of all requests together that have not been answered. Each of them may be as large as
 # MOST_BYTES.
 MOST_BUFFERED = 2 * MOST_BYTES
+# The largest part of it for requests that announced their size and may not have been sent. The rest is for the others,
+# which cannot wait.
+MOST_ANNOUNCED = 3 * MOST_BUFFERED // 4
 # The first bytes of a request are not counted towards MOST_BUFFERED, so that large requests do not hinder small ones.
 FREE_BYTES = 1 << 17
 STEP = 1 << 20
@@ -36,32 +39,35 @@ class ReceivingBudget:
 
     def __init__(self) -> None:
         self.left = MOST_BUFFERED
-        self._holders: dict[ClientConnection, None] = {}
+        self._announced = 0
+        self._holders: dict[ClientConnection, int] = {}
+        """The clients that hold memory, the oldest first, with the bytes that they got because they announced them."""
         self._queue: list[_Waiting] = []
         """The waiting clients, the smallest request first, and of requests of one size the oldest."""
         self._freed = asyncio.Event()
 
-    def take(self, client: "ClientConnection", size: int) -> bool:
+    def take(self, client: "ClientConnection", size: int, *, announced: bool = False) -> bool:
         """Give `size` bytes to a client if they are left, and return whether they were.
 
         For this, other clients that hold memory and are slow are dropped, from the oldest on.
         """
-        while self.left < size:
+        while self.left < size or (announced and self._announced + size > MOST_ANNOUNCED):
             slow = next((one for one in self._holders if one is not client and one.is_slow()), None)
             if slow is None:
                 return False
             slow.drop()
         self.left -= size
-        self._holders[client] = None
+        self._announced += size * announced
+        self._holders[client] = self._holders.get(client, 0) + size * announced
         return True
 
     async def wait(self, client: "ClientConnection", size: int) -> bool:
-        """Give `size` bytes to a client as soon as they are left. Smaller requests are served first.
+        """Give the `size` bytes that a client announced as soon as they are left. Smaller requests are served first.
 
         Return False if too many clients wait whose requests are not larger. Thus clients that announce large messages
         do not hinder those with messages of usual sizes.
         """
-        if not self._queue and self.take(client, size):
+        if not self._queue and self.take(client, size, announced=True):
             return True
         one = _Waiting(size)
         bisect.insort(self._queue, one, key=lambda other: other.size)
@@ -69,7 +75,7 @@ class ReceivingBudget:
             self._queue.pop().is_refused = True
             self._freed.set()
         try:
-            while not (one.is_refused or (self._queue[0] is one and self.take(client, size))):
+            while not (one.is_refused or (self._queue[0] is one and self.take(client, size, announced=True))):
                 await self._change()
         finally:
             if not one.is_refused:
@@ -86,6 +92,6 @@ class ReceivingBudget:
 
     def give_back(self, client: "ClientConnection", size: int) -> None:
         """Take the memory of a client back."""
-        self._holders.pop(client, None)
+        self._announced -= self._holders.pop(client, 0)
         self.left += size
         self._freed.set()

@@ -39,16 +39,21 @@ class Batch:
     labels: NDArray[np.float32]
 
 
+def facts_and_text(ids: Ids) -> tuple[Ids, Ids]:
+    """Return the facts among token ids, and the other ids. Both keep their order."""
+    is_fact = ids < FACTS_END
+    return ids[is_fact], ids[~is_fact]
+
+
 def without_facts(example: Example) -> Example:
     """Return a message with the texts of its header sections and of its body only."""
-    header, *windows = (ids[ids >= FACTS_END] for ids in (example.header, *example.windows))
+    header, *windows = (facts_and_text(ids)[1] for ids in (example.header, *example.windows))
     return Example(header, tuple(windows), example.spam)
 
 
 def with_facts_of(example: Example, donor: Example) -> Example:
     """Return a message with the facts about the header of another message, `donor`."""
-    facts = donor.header[donor.header < FACTS_END]
-    text = example.header[example.header >= FACTS_END]
+    (facts, _), (_, text) = facts_and_text(donor.header), facts_and_text(example.header)
     return Example(np.concatenate((facts, text)), example.windows, example.spam)
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model.network import apart, wide_features
+from spamlstm.model.network import split_facts, wide_features
 
 from .batches import FACTS_END
 
@@ -199,7 +199,7 @@ class Wide(nn.Module):
         """
         rows = ids.cpu().numpy(), lengths.cpu().numpy()
         if self.facts:
-            rows = apart(*rows, facts=self.facts)
+            rows = split_facts(*rows, facts=self.facts)
         found = wide_features(*rows, buckets=self.buckets, pair=PAIR)
         return torch.from_numpy(found).to(ids.device)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import FACTS_END, SECTION_IDS, Batch, Example, Ids, collate
+from .batches import SECTION_IDS, Batch, Example, Ids, collate, facts_and_text
 
 _BODY = SECTION_IDS["body"]
 _BARE = (8, 120)
@@ -99,8 +99,8 @@ def _batch(rows: Sequence[Ids]) -> Batch:
 
 def _pieces(example: Example, window: int) -> tuple[Ids, Ids]:
     """Return the facts of a message, and its other header sections before one of its windows."""
-    end = int(np.argmax(example.header >= FACTS_END)) if len(example.header) else 0
-    return example.header[:end], np.concatenate((example.header[end:], example.windows[window]))
+    facts, text = facts_and_text(example.header)
+    return facts, np.concatenate((text, example.windows[window]))
 
 
 def _body(text: Ids) -> int:

@@ -58,7 +58,7 @@ def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pai
     return indices
 
 
-def apart(ids: "np.ndarray", lengths: "np.ndarray", *, facts: int) -> "tuple[np.ndarray, np.ndarray]":
+def split_facts(ids: "np.ndarray", lengths: "np.ndarray", *, facts: int) -> "tuple[np.ndarray, np.ndarray]":
     """Return the facts of B rows, then the text of each: ids (2B, T') padded with 0, and lengths (2B,) that may be 0.
 
     Ids below `facts` are facts. The arguments are ids (B, T) and lengths (B,).
@@ -109,7 +109,7 @@ class Wide:
         import numpy as np
 
         if self.spec.facts:
-            ids, lengths = apart(ids, lengths, facts=self.spec.facts)
+            ids, lengths = split_facts(ids, lengths, facts=self.spec.facts)
         indices = wide_features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
         count = np.maximum(np.count_nonzero(indices, axis=1), 1)
         total = self.table.take(indices).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)

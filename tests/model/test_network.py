@@ -17,7 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.model import bundle
 from spamlstm.model.encoder import Encoder
 from spamlstm.model.manifest import WideSpec
-from spamlstm.model.network import Network, Wide, apart, buckets, message_logit, wide_features
+from spamlstm.model.network import Network, Wide, buckets, message_logit, split_facts, wide_features
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
@@ -155,7 +155,7 @@ def test_the_logit_is_the_sum_by_the_root_of_the_count(rows):
 @given(ROWS, st.integers(1, 42))
 def test_facts_and_text_are_taken_apart(rows, facts):
     """The facts and the text of each row are in the order of the row, and nothing else is."""
-    ids, lengths = apart(*padded(rows), facts=facts)
+    ids, lengths = split_facts(*padded(rows), facts=facts)
     found = [line[:length].tolist() for line, length in zip(ids, lengths, strict=True)]
     assert found[: len(rows)] == [[one for one in row if one < facts] for row in rows]
     assert found[len(rows) :] == [[one for one in row if one >= facts] for row in rows]

@@ -34,7 +34,7 @@ from spamlstm.daemon.imap.accounts import check_imap_installed
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
-from spamlstm.maildir.names import absence, is_maildir
+from spamlstm.maildir.names import is_maildir, why_not_maildir
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
@@ -205,7 +205,7 @@ def _sections(config: Config) -> Iterator[_Line]:
             yield _Line(f"    and {len(found) - _LISTED} more")
         yield from (_Line(f"    not used: {why}", _Kind.OBSTACLE) for why in refused[id(section)])
         if not found and not refused[id(section)] and not has_magic(section.path):
-            yield _Line(f"    not watched yet: {absence(absolute(section.path))}", _Kind.MISSING)
+            yield _Line(f"    not watched yet: {why_not_maildir(absolute(section.path))}", _Kind.MISSING)
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield _Line('  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".')
 

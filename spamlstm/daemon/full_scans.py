@@ -62,11 +62,11 @@ class FullScans:
         usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
         coverage = self.watcher.cover(usable, beat=self.notifier.beat)
         present = self.watcher.present()
-        unfound = unmatched(config.maildirs, found)
-        absent = [one for one in unfound if not has_magic(one)] + sorted(set(usable) - set(present))
-        coverage = coverage.lacking(absent, filter(has_magic, unfound))
+        without_folder = unmatched(config.maildirs, found)
+        missing = [path for path in without_folder if not has_magic(path)] + sorted(set(usable) - set(present))
+        coverage = coverage.with_missing(missing, filter(has_magic, without_folder))
         if self.locks is not None:
-            coverage = coverage.without(self.locks.refused)
+            coverage = coverage.with_refused(self.locks.refused)
         for maildir in present:
             self.hints.rescan(maildir)
         self._cost = time.thread_time() - began
@@ -98,7 +98,7 @@ class FullScans:
         self._next_poll = now + max(POLL_SECONDS, (now - began) / POLL_SHARE)
 
     def _report(self, coverage: Coverage, config: Config) -> None:
-        """Log the numbers of Maildirs and the reasons for polling if the coverage has changed."""
+        """Log the numbers of Maildirs and the remarks if the coverage has changed."""
         before, self._reported = self._reported, coverage
         self.status.coverage = coverage
         if coverage == before:

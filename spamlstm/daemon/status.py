@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from spamlstm import __version__
 from spamlstm.filtering.outcome import Counters, Outcome, Status
-from spamlstm.maildir.names import absence
+from spamlstm.maildir.names import why_not_maildir
 from spamlstm.tracking.learning_status import LearningStatus
 
 # Log and status name at most this number of refused or missing Maildirs. Further ones are only counted.
@@ -33,7 +33,7 @@ class Coverage:
     remarks: tuple[str, ...] = ()
     refused: int = 0
 
-    def without(self, refused: Mapping[str, Exception]) -> Self:
+    def with_refused(self, refused: Mapping[str, Exception]) -> Self:
         """Return a copy of the coverage with the number of refused Maildirs, and with their first errors as remarks.
 
         `refused` contains the error for the path of each refused Maildir.
@@ -41,12 +41,12 @@ class Coverage:
         reasons = [str(error) for _, error in zip(range(MOST_NAMED), refused.values(), strict=False)]
         return replace(self, refused=len(refused), remarks=(*self.remarks, *reasons))
 
-    def lacking(self, folders: Collection[str], patterns: Iterable[str]) -> Self:
+    def with_missing(self, folders: Collection[str], patterns: Iterable[str]) -> Self:
         """Return a copy of the coverage with the number of missing Maildirs, and with sentences about the first ones.
 
         `folders` are the paths that are not Maildirs. `patterns` are the paths with wildcards that match no folder.
         """
-        reasons = list(map(absence, itertools.islice(folders, MOST_NAMED)))
+        reasons = list(map(why_not_maildir, itertools.islice(folders, MOST_NAMED)))
         if len(folders) > MOST_NAMED:
             reasons.append(f"{len(folders) - MOST_NAMED} further Maildirs are missing")
         reasons += [f"no folder matches {one}; correct the path, or create a Maildir" for one in patterns]

@@ -193,8 +193,8 @@ def is_maildir(path: str) -> bool:
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)
 
 
-def absence(path: str) -> str:
-    """Return a sentence about a path that is not a Maildir: why it is not, and what to do."""
+def why_not_maildir(path: str) -> str:
+    """Return a sentence that says why the path is not a Maildir, and what to do."""
     for part in ("", *PARTS):
         try:
             os.stat(os.path.join(path, part))

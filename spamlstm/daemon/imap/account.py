@@ -215,10 +215,9 @@ class _Work:
     def _visit_all(self) -> bool:
         """Visit all folders. Return False if there is more old mail to read."""
         self._folders = self._visits.find(self._connection.folders())
-        self._filing.listed = self._visits.listed
         if not self._folders or self._main.role is not FolderRole.INBOX:
             raise AccountUnavailableError("none of the folders in the setting `folders` exists")
-        if is_junk_classified(self._filing.listed, self._session.account):
+        if is_junk_classified(self._visits.listed, self._session.account):
             raise AccountUnavailableError("the setting `folders` contains the junk folder; remove it there")
         is_complete = self._visit_others(*FolderRole)
         if is_complete:

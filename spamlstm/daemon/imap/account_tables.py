@@ -14,10 +14,14 @@ CREATE TABLE acts (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, target INTEG
 CREATE INDEX acts_time ON acts (time);
 """
 
-# One row with the key of the account, so that an account that is no longer in the configuration can be named. Former
-# versions did not record which of the classified messages were put into junk, so all of them count as such.
+# One row with the key of the account, so that an account that is no longer in the configuration can be named.
 _KEY = """
 CREATE TABLE account (key TEXT NOT NULL);
+"""
+
+# Whether a classified message was moved to junk or got the keyword for it. Former versions did not record this, so all
+# their messages count as such.
+_IS_JUNK = """
 ALTER TABLE judged ADD COLUMN is_junk INTEGER NOT NULL DEFAULT 1;
 """
 
@@ -44,9 +48,10 @@ CREATE TABLE moves (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, uid INTEGER
     content BLOB NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL, target INTEGER NOT NULL,
     target_validity INTEGER NOT NULL, target_next INTEGER NOT NULL);"""
     + _ACTS
-    + _KEY,
+    + _KEY
+    + _IS_JUNK,
     pragmas=(),
-    upgrades={1: _ACTS, 2: _KEY},
+    upgrades={1: _ACTS, 2: _KEY + _IS_JUNK},
     loss="; the mail that is now in the account is then not classified",
 )
 """The layout of the database."""

@@ -15,7 +15,7 @@ from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
-from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder
+from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import NO_CONTENT
@@ -61,8 +61,6 @@ class Filing:
         self._placements = AccountPlacements(session, visits)
         self._waiting = False
         self._target_id = 0
-        self.listed: Sequence[ListedFolder] = ()
-        """The folders of the account, as the server last listed them."""
 
     @property
     def is_waiting(self) -> bool:
@@ -240,7 +238,7 @@ class Filing:
         """Return the junk folder as it was last visited. It is created if it does not exist."""
         target = self._records.folder(self._target_id) if self._target_id else None
         if target is None or not target.validity:  # not looked for yet, or gone
-            name = junk_target(self.listed, self._session.account) or self._created()
+            name = junk_target(self._visits.listed, self._session.account) or self._created()
             target = self._recorded(name)
         if not target.validity:
             self._visits.visit(target)
@@ -258,7 +256,7 @@ class Filing:
 
     def _created(self) -> str:
         account = self._session.account
-        names = new_junk_names(self.listed, account)
+        names = new_junk_names(self._visits.listed, account)
         for name in names:
             try:
                 self._connection.create(name, use="\\Junk" if account.junk == AUTO else "")

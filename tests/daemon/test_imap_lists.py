@@ -166,11 +166,10 @@ def test_spam_is_filed_although_the_junk_folder_was_removed(session, server):
     """If the user removes the junk folder while the daemon is connected, it is created again for the next spam."""
     visits = FolderVisits(session)
     filing = Filing(session, visits, later=Backoff(clock=session.clock))
-    filing.listed = LISTED
+    visits.find(LISTED)
     assert filing._target().name == "J"
     server.names.remove("J")
     visits.find(LISTED[:2])
-    filing.listed = visits.listed
     target = filing._target()
     assert (target.name, target.validity) == ("Junk", 7)
 

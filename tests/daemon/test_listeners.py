@@ -1,5 +1,6 @@
 """The listeners: bounds, slow and hostile clients, users, labels, reloads, and the same score for all ways in."""
 
+import asyncio
 import contextlib
 import errno
 import grp
@@ -354,6 +355,20 @@ def test_announced_bytes_leave_memory_for_requests_that_cannot_wait(spamd, runni
     assert running.listeners._budget._announced == 0
 
 
+def test_the_wait_for_memory_does_not_make_a_client_slow():
+    """The time of a client begins anew when it gets memory, or the next client that waits would have it dropped."""
+
+    async def is_slow_after_wait():
+        counts, budget = connection.ListenerCounts("unix:/s"), receiving_budget.ReceivingBudget()
+        client = connection.ClientConnection(None, judging=None, answers=None, counts=counts, budget=budget)
+        client._since -= connection.TOTAL_SECONDS
+        before = client.is_slow()
+        await client.wait_for_room(2 << 20)
+        return before, client.is_slow()
+
+    assert asyncio.run(is_slow_after_wait()) == (True, False)
+
+
 def test_a_large_request_of_unknown_length_is_refused(spamd, running):
     """If requests fill the memory, a client whose request has no length could wait for ever, so it is told to go."""
     running.listeners._budget.left = 0
@@ -373,15 +388,21 @@ def test_few_large_requests_wait_for_memory(spamd, running, monkeypatch, wait):
         assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
 
 
-def test_smaller_requests_get_memory_first(spamd, running, wait):
-    """A request that came later but is smaller does not wait for large ones, which may be announcements only."""
+def test_smaller_requests_get_memory_first(spamd, running, monkeypatch, wait):
+    """A request that came later but is smaller does not wait for large ones, which may be announcements only.
+
+    All requests that fit into the memory get it when it becomes free, without a look at the clock.
+    """
+    monkeypatch.setattr(receiving_budget, "_RETRY_SECONDS", 1000.0)
     running.listeners._budget.left = 3 << 20
     first = large_request(3 << 20)
     with connected(spamd, 1, first[:-1]) as (client,), connected(spamd, 3, announcement(64 << 20)):
         wait(lambda: len(running.listeners._budget._queue) == 3)
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
             later = pool.submit(exchange, spamd, large_request(2 << 20))
             wait(lambda: len(running.listeners._budget._queue) == 4)
+            stack.enter_context(connected(spamd, 1, announcement(1 << 20)))
+            wait(lambda: len(running.listeners._budget._queue) == 5)
             client.sendall(first[-1:])
             while client.recv(1 << 16):
                 pass
@@ -390,7 +411,8 @@ def test_smaller_requests_get_memory_first(spamd, running, wait):
 
 
 def test_the_largest_request_is_refused_if_many_wait(spamd, running, monkeypatch, wait):
-    """Clients that announce large messages do not keep out those with smaller ones."""
+    """Clients that announce large messages do not keep out those with smaller ones. The refusal comes immediately."""
+    monkeypatch.setattr(receiving_budget, "_RETRY_SECONDS", 1000.0)
     monkeypatch.setattr(receiving_budget, "MOST_WAITING", 2)
     running.listeners._budget.left = 0
     with (

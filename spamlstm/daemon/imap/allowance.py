@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 CONNECT_SECONDS = 30.0
 # For one command. A server that searches a large folder for the first time may need a minute.
@@ -16,6 +16,8 @@ COMMAND_SECONDS = 120.0
 COMMAND_BYTES = 4 << 20
 # A message of 64 MB must arrive at this speed.
 BYTES_PER_SECOND = 64 << 10
+
+S = TypeVar("S", bound=socket.socket)
 
 
 class ExcessError(OSError):
@@ -54,44 +56,36 @@ class Allowance:
 
 def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socket:
     """Return a connected socket with an allowance. Raises OSError if there is no connection."""
-
-    class LimitedSocket(socket.socket):
-        # imaplib reads by `recv_into` up to Python 3.13, and by `recv` from Python 3.14 on.
-        def recv_into(self, *arguments: Any) -> int:
-            self.settimeout(allowance.seconds())
-            count = super().recv_into(*arguments)
-            allowance.spend(count)
-            return count
-
-        def recv(self, *arguments: Any) -> bytes:
-            self.settimeout(allowance.seconds())
-            block = super().recv(*arguments)
-            allowance.spend(len(block))
-            return block
-
     allowance.until = time.monotonic() + CONNECT_SECONDS
     opened = socket.create_connection(address, timeout=CONNECT_SECONDS)
-    limited = LimitedSocket(opened.family, opened.type, opened.proto, fileno=opened.detach())
+    limited = _limited(socket.socket, allowance)(opened.family, opened.type, opened.proto, fileno=opened.detach())
     limited.settimeout(CONNECT_SECONDS)
     return limited
 
 
 def tls_context(allowance: Allowance) -> ssl.SSLContext:
     """Return a context whose sockets have an allowance. Certificates and names of hosts are verified."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = _limited(ssl.SSLSocket, allowance)
+    return context
 
-    class LimitedTlsSocket(ssl.SSLSocket):
+
+def _limited(kind: type[S], allowance: Allowance) -> type[S]:
+    """Return a class of sockets of this kind whose reads use up the allowance."""
+
+    # mypy does not know a base class that is an argument.
+    class LimitedSocket(kind):  # type: ignore[valid-type, misc]
+        # imaplib reads by `recv_into` up to Python 3.13, and by `recv` from Python 3.14 on.
         def recv_into(self, *arguments: Any) -> int:
             self.settimeout(allowance.seconds())
-            count = super().recv_into(*arguments)
+            count: int = super().recv_into(*arguments)
             allowance.spend(count)
             return count
 
         def recv(self, *arguments: Any) -> bytes:
             self.settimeout(allowance.seconds())
-            block = super().recv(*arguments)
+            block: bytes = super().recv(*arguments)
             allowance.spend(len(block))
             return block
 
-    context = ssl.create_default_context()
-    context.sslsocket_class = LimitedTlsSocket
-    return context
+    return LimitedSocket

@@ -44,13 +44,17 @@ def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
 
 
 def test_records_of_the_former_version_are_kept(tmp_path):
-    """A database of the version without acts is upgraded: a begun move is still there, and undoes nothing."""
+    """A database of the version without acts is upgraded: a begun move is still there, and undoes nothing.
+
+    What was classified counts as filed, because it may have been, and the account has its name.
+    """
     (tmp_path / "state").mkdir(mode=0o700)
     path = AccountRecords.path_of(tmp_path / "state", "imap://x")
     path.parent.mkdir(mode=0o700)
     with contextlib.closing(sqlite3.connect(path)) as former:
         former.executescript(ACCOUNT_TABLES.schema.removesuffix("".join(ACCOUNT_TABLES.upgrades.values())))
         former.execute("INSERT INTO moves VALUES (5, 1, 2, 3, x'00112233445566778899aabbccddeeff', 9, 8, 7, 6, 4)")
+        former.execute("INSERT INTO judged VALUES (x'ffeeddccbbaa99887766554433221100', 8, 7.0)")
         former.execute("PRAGMA user_version = 1")
         former.commit()
     path.chmod(0o600)
@@ -58,6 +62,8 @@ def test_records_of_the_former_version_are_kept(tmp_path):
         content = "00112233445566778899aabbccddeeff"
         assert records.moves() == [BegunMove(1, 2, 3, content, 9, 8, 7, 6, 4, id=5)]
         assert records.acts() == []
+        assert records.filed() == {content, "ffeeddccbbaa99887766554433221100"}
+        assert records.key == "imap://x"
 
 
 def test_only_messages_that_may_be_known_are_read_again():

@@ -535,7 +535,10 @@ def test_an_error_reaches_a_client_that_still_sends(tmp_path, classifier):
 
 
 def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
-    """If a message raises an unexpected error, its client gets an error, and other clients their answers."""
+    """If a message raises an unexpected error, its client gets an error, and other clients their answers.
+
+    The labels are not used for a time, because they may be the cause.
+    """
 
     def judge_many(mails, **arguments):
         mails = list(mails)
@@ -545,6 +548,8 @@ def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, ca
 
     monkeypatch.setattr(classifier, "judge_many", judge_many)
     with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
+        suspended = []
+        monkeypatch.setattr(one.stores, "suspend", lambda maildir, error: suspended.append((maildir, type(error))))
         requests = [JudgeRequest(mail, "") for mail in (SPAM, b"deadly", HAM)]
         for request in requests:
             one.requests.submit(request)
@@ -552,6 +557,7 @@ def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, ca
         assert requests[2].answer.result(PATIENCE).judgement.verdict == "ham"
         with pytest.raises(JudgingError, match="because of a bug"):
             requests[1].answer.result(PATIENCE)
+    assert set(suspended) == {("", AssertionError)}
 
 
 def test_a_bug_with_a_label_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):

@@ -234,7 +234,7 @@ def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes, str
         raise _FailedError(line[6:].decode("utf-8", "replace"))
     if len(words) not in (3, 4) or words[0] != "OK" or words[1] not in _STATUS or words[2] != str(len(message)):
         raise _FailedError("its answer is incomplete")
-    return words[1], message, "".join(words[3:])
+    return words[1], message, words[3] if len(words) == 4 else ""
 
 
 def _connect(connection: _socket.socket, path: str) -> None:

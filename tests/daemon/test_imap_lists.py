@@ -135,6 +135,14 @@ def test_the_inbox_in_other_letters_is_no_further_folder(session, server):
     assert [one.name.upper() for one in found].count("INBOX") == 1
 
 
+def test_a_renamed_folder_keeps_its_records_though_its_former_name_is_answered(session, server):
+    """A server that still answers about the former name of a folder does not make two folders of it."""
+    server.names.add("New")
+    found = FolderVisits(session).find([LISTED[0], replace(LISTED[1], name="New"), LISTED[2]])
+    assert {one.name for one in found} == {"INBOX", "New", "J"}
+    assert recorded(session) == dict.fromkeys(("INBOX", "New", "J"), (7, 9, {5}))
+
+
 def test_a_folder_that_is_gone_keeps_the_acts(session, server):
     """The messages of a removed folder are forgotten, but not what was done with them. Undo fails and names the folder.
 

@@ -41,7 +41,7 @@ READ_AT_ONCE, READ_BYTES = 16, 4 << 20
 _CLOCKS_DIFFER = 300.0
 
 _FLAGS_OF = {FolderRole.JUNK: frozenset(("\\junk",)), FolderRole.IGNORED: frozenset(("\\sent",))}
-"""The flags of folders with these roles in a list."""
+"""The flags with which a server would list a folder that has such a role."""
 _KEPT = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 
 
@@ -91,24 +91,27 @@ class FolderVisits:
         return roles | visited_folders(listed, account, ignore_folders=learning.ignore_folders)
 
     def _unlisted(self, listed: Sequence[ListedFolder], recorded: Iterable[AccountFolder]) -> list[ListedFolder]:
-        """Return the recorded folders that exist although they are missing in the list of the server."""
+        """Return the recorded folders that exist although they are missing in the list of the server, and log them."""
         names = {inbox_in_capitals(one.name) for one in listed}
         delimiter = next((one.delimiter for one in listed), "/")
-        return [
+        found = [
             ListedFolder(one.name, delimiter, _FLAGS_OF.get(one.role, frozenset()))
             for one in recorded
-            if one.validity and inbox_in_capitals(one.name) not in names and self._is_answered(one.name)
+            if one.validity and inbox_in_capitals(one.name) not in names and self._exists(one.name)
         ]
+        for one in found:
+            self._session.tally.failed["unlisted"] += 1
+            if one.name not in self._reported:
+                self._reported.add(one.name)
+                emit(logging.WARNING, "folder-not-listed", account=self._session.account.label, folder=one.name)
+        return found
 
-    def _is_answered(self, name: str) -> bool:
+    def _exists(self, name: str) -> bool:
+        """Return whether the server knows a folder, by its numbers."""
         try:
             self._connection.numbers(name)
         except CommandRefusedError:
             return False
-        self._session.tally.failed["unlisted"] += 1
-        if name not in self._reported:
-            self._reported.add(name)
-            emit(logging.WARNING, "folder-not-listed", account=self._session.account.label, folder=name)
         return True
 
     def _renamed(self, names: Iterable[str], missing: dict[str, AccountFolder]) -> dict[str, AccountFolder]:

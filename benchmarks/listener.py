@@ -1,9 +1,11 @@
 """The listeners: time of an answer, slow clients, memory, hostile bytes.
 
-`MODE` is start, times, slow, crowd, memory or fuzz.
+`MODE` is start, times, beside, slow, crowd, memory or fuzz.
 
 start: the least processor time of `spamlstm filter` with a daemon, and of what it does not import, in milliseconds.
 times: `spamlstm filter` with and without a daemon, and `spamc -c` one at a time and 20 in parallel, in milliseconds.
+beside: `spamc -c` with this daemon and with `spamd -L` of SpamAssassin, which has to be installed: the time of one at a
+       time, and the rate of 20 in parallel, in turns.
 slow:  for each listener, the time of others and the memory of the daemon while 200 clients of this listener send a
        byte a second, wrong lengths or noise.
 crowd: for each listener, the largest memory of the daemon, and the time of another client, while 1,000 clients send a
@@ -132,17 +134,52 @@ def times(folder: Path, count: int) -> None:
     print("filter, no daemon:", milliseconds(lambda: run(*ENTRY, "--state", str(folder)), max(5, count // 10)))
     with running(folder) as (_, path, state):
         print("filter, daemon:", milliseconds(lambda: run(*ENTRY, "--state", state), count))
-        print("spamc -c:", milliseconds(lambda: run("spamc", "-c", "-U", path), count))
+        print("spamc -c:", milliseconds(lambda: spamc(path), count))
         print("the same bytes by a socket:", milliseconds(lambda: exchange(path, REQUEST), count))
+        print(f"spamc -c, 20 in parallel: {spamc_rate(path, count):.0f} a second")
         with ThreadPoolExecutor(20) as pool:
-            began = time.perf_counter()
-            for _ in pool.map(lambda _: run("spamc", "-c", "-U", path), range(count)):
-                pass
-            print(f"spamc -c, 20 in parallel: {count / (time.perf_counter() - began):.0f} a second")
             began = time.perf_counter()
             for _ in pool.map(lambda _: exchange(path, REQUEST), range(10 * count)):
                 pass
             print(f"by a socket, 20 in parallel: {10 * count / (time.perf_counter() - began):.0f} a second")
+
+
+def spamc(path: str) -> None:
+    subprocess.run(["spamc", "-c", "-x", "-U", path], input=MAIL, stdout=subprocess.DEVNULL, check=True)
+
+
+def spamc_rate(path: str, count: int) -> float:
+    """Return the messages per second of 20 clients in parallel."""
+    with ThreadPoolExecutor(20) as pool:
+        began = time.perf_counter()
+        for _ in pool.map(lambda _: spamc(path), range(count)):
+            pass
+        return count / (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def spamassassin(folder: Path) -> Iterator[str]:
+    """Run `spamd -L` with its default number of children; gives its socket."""
+    path = folder / "spamassassin"
+    command = ["spamd", "-L", "-x", "--socketpath", path, "--helper-home-dir", folder]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "server started" in line or "server pid" in line:
+                break
+        if not path.exists():
+            sys.exit(f"spamd did not start: {''.join(lines)}")
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield str(path)
+        process.terminate()
+
+
+def beside(folder: Path, count: int) -> None:
+    with running(folder) as (_, ours, _), spamassassin(folder) as theirs:
+        for name, path in (("spamlstm", ours), ("spamd -L", theirs)) * 2:
+            alone = milliseconds(lambda path=path: spamc(path), count)
+            print(f"{name}: spamc -c {alone} ms; 20 in parallel: {spamc_rate(path, count):.1f} a second")
 
 
 def request_of(name: str, mail: bytes) -> bytes:
@@ -329,11 +366,17 @@ def fuzz(folder: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["start", "times", "slow", "crowd", "memory", "fuzz"])
+    parser.add_argument("mode", choices=["start", "times", "beside", "slow", "crowd", "memory", "fuzz"])
     parser.add_argument("--count", type=int)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        modes = {"start": (start, 30), "times": (times, 100), "slow": (slow, 200), "crowd": (crowd, 1000)}
+        modes = {
+            "start": (start, 30),
+            "times": (times, 100),
+            "beside": (beside, 60),
+            "slow": (slow, 200),
+            "crowd": (crowd, 1000),
+        }
         mode, default = (modes | {"memory": (memory_after, 100_000), "fuzz": (fuzz, 100_000)})[given.mode]
         mode(Path(folder), given.count or default)
 

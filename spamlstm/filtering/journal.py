@@ -145,10 +145,10 @@ class Journal:
     def bases_of_dry_run(self, maildir: str) -> set[str]:
         """Return the base names of the messages whose last judgement was in a dry run, which reported actions only."""
         found = self._connection.execute(
-            "SELECT base FROM judgements AS one WHERE maildir = ? AND NOT complete"
-            " AND NOT EXISTS (SELECT 1 FROM acts WHERE judgement = one.id)"
-            " AND NOT EXISTS (SELECT 1 FROM judgements AS later WHERE later.maildir = one.maildir"
-            " AND later.content = one.content AND later.base = one.base AND later.id > one.id)",
+            # SQLite takes the other columns of a group from the row with the maximum.
+            "SELECT base FROM (SELECT max(id) AS last, base, complete FROM judgements WHERE maildir = ?"
+            " GROUP BY content, base)"
+            " WHERE NOT complete AND NOT EXISTS (SELECT 1 FROM acts WHERE judgement = last)",
             (self.index.number(maildir),),
         )
         return {os.fsdecode(base) for (base,) in found if isinstance(base, bytes)}

@@ -46,6 +46,30 @@ def end(journal, act, result):
         journal.end(act, "/m", intent(), result, now=10.0)
 
 
+def test_many_copies_after_a_dry_run_are_found_quickly(journal):
+    """The work for a message that came many times grows with the number of copies, not with its square."""
+    steps = []
+    for begin in (0, 2000):
+        with journal.transaction(durable=False):
+            for number in range(begin, begin + 2000):
+                journal.add_judgement("/m", CONTENT, base=str(number), judgement=SPAM, complete=False, now=10.0)
+        steps.append(0)
+        journal._connection.set_progress_handler(lambda: steps.append(steps.pop() + 1), 100)
+        assert journal.bases_of_dry_run("/m") == set(map(str, range(begin + 2000)))
+        journal._connection.set_progress_handler(None, 0)
+    assert steps[1] < 3 * steps[0]
+
+
+def test_the_last_judgement_says_whether_a_dry_run_reported_a_message(journal):
+    """A message that was judged again, or for which an act was begun, is not one that a dry run only reported."""
+    with journal.transaction(durable=False):
+        for base, completes in (("dry", [True, False]), ("done", [False, True]), ("twice", [False, False])):
+            for complete in completes:
+                journal.add_judgement("/m", CONTENT, base=base, judgement=SPAM, complete=complete, now=10.0)
+    journaled(journal)
+    assert journal.bases_of_dry_run("/m") == {"dry", "twice"}
+
+
 def test_it_is_private(tmp_path, journal):
     """Nobody else can read who got mail when, whatever the umask."""
     with journal.transaction(durable=True):

@@ -1,7 +1,7 @@
 """File names of messages in a Maildir: parsed, changed for another folder, and made unique."""
 
 # os functions keep names unchanged:
-# ruff: noqa: PTH112, PTH114, PTH116, PTH118
+# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH118
 
 import itertools
 import os
@@ -201,9 +201,13 @@ def why_not_maildir(path: str) -> str:
         except (FileNotFoundError, NotADirectoryError):
             if part:
                 break
+            if os.path.exists(path):
+                return f"{path} is not a folder; correct the path"
             if os.path.islink(path):
                 return f"{path} is a symbolic link that leads to nothing; correct the link, or create its target"
             return f"{path} does not exist; correct the path, or create the Maildir, and it is watched"
         except OSError as error:
-            return f"{path} cannot be read ({reason_of(error)}); give the user of the daemon access to it"
+            is_refused = isinstance(error, PermissionError)
+            advice = "give the user of the daemon access to it" if is_refused else "correct the path"
+            return f"{path} cannot be read ({reason_of(error)}); {advice}"
     return f"{path} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist"

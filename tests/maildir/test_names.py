@@ -217,3 +217,19 @@ def test_names_that_are_not_utf_8(root):
 
     assert message_file.read_message(entry, most=100)[0] == OLD
     assert str(Name.parse(entry.name)) == entry.name
+
+
+# Paths that are not Maildirs
+
+
+def test_a_path_that_is_not_a_maildir_is_described_as_it_is(tmp_path):
+    """The sentence says what is there, and its advice fits: a file, a loop of links, a long name, a missing folder."""
+    (tmp_path / "file").touch()
+    (tmp_path / "to-file").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "to-file", "fifo"):
+        assert names.absence(f"{tmp_path}/{name}") == f"{tmp_path}/{name} is not a folder; correct the path"
+    assert names.absence(f"{tmp_path}/file/below").startswith(f"{tmp_path}/file/below does not exist; correct")
+    for name in ("loop", "x" * 300):
+        assert names.absence(f"{tmp_path}/{name}").endswith("); correct the path")

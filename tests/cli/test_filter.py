@@ -161,16 +161,21 @@ def daemon_that(serve, path):
         thread.join()
 
 
-@pytest.mark.parametrize("answer", [b"", b"ERROR no\n", b"OK spam 5\nab", b"OK eggs 2\nab", b"noise", b"\xff" * 9])
-def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
-    """If the answer is an error, incomplete or noise, the command classifies the message itself."""
+def answering(answer):
+    """Return a function that receives the whole message and sends `answer`."""
 
     def serve(client):
         while client.recv(1 << 16).find(SPAM[-20:]) < 0:
             pass
         client.sendall(answer)
 
-    with daemon_that(serve, tmp_path / "s") as path:
+    return serve
+
+
+@pytest.mark.parametrize("answer", [b"", b"ERROR no\n", b"OK spam 5\nab", b"OK eggs 2\nab", b"noise", b"\xff" * 9])
+def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
+    """If the answer is an error, incomplete or noise, the command classifies the message itself."""
+    with daemon_that(answering(answer), tmp_path / "s") as path:
         status, output, complaints = filtered(SPAM, "--socket", path)
     assert (status, untag(output)) == (0, SPAM)
     assert b"X-Spam-Flag: YES" in output
@@ -346,9 +351,12 @@ def test_users_without_a_setting_are_said(filtered, two_users, caplog):
     assert caplog.text.count("users-unused") == 1
 
 
-def test_every_problem_with_a_user_has_a_sentence():
+def test_every_problem_with_a_user_has_a_sentence(filtered, tmp_path):
     """The client knows the words that the daemon may send, and shows a word of a newer daemon as it is."""
     assert set(filter_client._USER_PROBLEMS) == set(map(str, UserProblem))
+    with daemon_that(answering(b"OK spam 2 novel\nab"), tmp_path / "s") as path:
+        found = filtered(SPAM, *NAMED, "--socket", path)
+    assert found == (0, b"ab", "spamlstm: --user has no effect (novel)\n")
 
 
 def test_ctrl_c(root, environment):

@@ -31,6 +31,9 @@ MOST_CANDIDATES = 400
 Candidates of the most spam-like window come first.
 """
 
+LEAST_SHOWN = 0.005
+"""The smallest effect of the labels that is reported, in log-odds. A smaller effect would be printed as +0.00."""
+
 FINGERPRINT = "the order and form of the headers, which depend on the sending program"
 
 # Facts contain a colon. Marks without a colon only begin a section and are not evidence.
@@ -81,7 +84,8 @@ def explain(
 ) -> list[Cause]:
     """Return the contributions of the sender and of the user's labels, then the `most` strongest words and facts.
 
-    The sender is missing if it is not known, and the labels are missing if they do not change the score.
+    The sender is missing if it is not known. The labels are missing if they change the score by less than LEAST_SHOWN
+    and none is on a similar text.
 
     The words and facts are ordered by strength, strongest first. They are missing if the model was not used. If the
     message is nearly identical to a labelled message, `name` converts the number of that label (from 1, in the order of
@@ -108,7 +112,9 @@ def _personal(
         near = layer.near(assessed.personal_features)
         is_near = near.pull or near.text_pull
         most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if is_near else ""
-        yield Cause(CauseKind.LABELS, f"your labels{most}", round(unknown - (assessed.prior or 0.0), 3))
+        effect = round(unknown - (assessed.prior or 0.0), 3)
+        if is_near or abs(effect) >= LEAST_SHOWN:
+            yield Cause(CauseKind.LABELS, f"your labels{most}", effect)
 
 
 def sender_sentence(sender: SenderIdentity, known: "KnownSender") -> str:

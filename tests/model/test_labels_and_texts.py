@@ -159,6 +159,14 @@ def test_the_label_on_a_text_is_named(classifier):
     ]
 
 
+@pytest.mark.parametrize(("effect", "shown"), [(0.0, False), (0.004, False), (-0.004, False), (-0.006, True)])
+def test_labels_without_an_effect_are_not_a_cause(classifier, monkeypatch, effect, shown):
+    """`--explain` has no line `+0.00` for labels that hardly change the score and are on other texts."""
+    monkeypatch.setattr(Classifier, "judged_score", lambda _self, assessed, _layer: assessed.prior + effect)
+    causes = explain(classifier, offer(4), layer=PersonalLayer())
+    assert any(cause.text.startswith("your labels") for cause in causes) is shown
+
+
 def test_the_sender_of_a_ham_text_does_not_vouch_for_others(classifier):
     """Many ham labels on notices of one sender do not make a phisher's copy of the text ham."""
     layer, phish = PersonalLayer(), classifier.assess(offer(4))._replace(prior=6.0)

@@ -34,7 +34,8 @@ def check_installed() -> None:
         )
     if missing := [name for name in REQUIREMENTS if not is_installed(name)]:
         command = install_command([REQUIREMENTS[name] for name in missing], environment=Path(sys.prefix))
-        raise UnavailableError(f"retraining needs {' and '.join(missing)}; to install, run: {command}")
+        names = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise UnavailableError(f"retraining needs {names}; to install, run: {command}")
 
 
 def is_installed(name: str) -> bool:

@@ -55,3 +55,18 @@ def test_pip_accepts_the_command(tmp_path):
     command = shlex.split(install_command(list(REQUIREMENTS.values()), environment=tmp_path))
     done = subprocess.run([*command, "--dry-run", "--no-index", "--quiet"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (["torch"], "needs torch; "),
+        (["onnx", "torch"], "needs onnx and torch; "),
+        (["onnx", "safetensors", "torch"], "needs onnx, safetensors and torch; "),
+    ],
+)
+def test_the_missing_packages_are_named_in_a_sentence(monkeypatch, missing, sentence):
+    """The error lists the missing packages as a sentence does."""
+    monkeypatch.setattr("spamlstm.learning.train_extra.is_installed", lambda name: name not in missing)
+    with pytest.raises(UnavailableError, match=sentence):
+        check_installed()

@@ -99,7 +99,9 @@ def filter_command(
     socket: Annotated[
         str,
         typer.Option(
-            "--socket", metavar="FILE", help="Socket of the daemon [default: your daemon's, else /run/spamlstm]"
+            "--socket",
+            metavar="FILE",
+            help="Socket of the daemon [default: your daemon's, else /run/spamlstm/filter.sock]",
         ),
     ] = "",
     model: options.ModelOption = None,

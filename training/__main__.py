@@ -17,6 +17,7 @@ from spamlstm.model.bundle import MANIFEST
 
 from . import progress
 from .options import (
+    Bare,
     Corpora,
     Device,
     Epochs,
@@ -25,6 +26,7 @@ from .options import (
     First,
     Kept,
     LeftOut,
+    Lent,
     ModernCount,
     ModernFolder,
     ModernShare,
@@ -87,6 +89,8 @@ def fit(
     weight: Weights = None,
     wide_rate: WideRate = 0.3,
     wide_parts: WideParts = 4,
+    bare: Bare = 0.35,
+    lent: Lent = 0.1,
     seed: Seed = 1,
     kept: Kept = None,
     threads: Threads = 0,
@@ -113,7 +117,7 @@ def fit(
     recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
-    recipe = replace(recipe, weights=tuple(map(chosen_weight, weight or ())))
+    recipe = replace(recipe, bare=bare, lent=lent, weights=tuple(map(chosen_weight, weight or ())))
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )

@@ -24,6 +24,8 @@ LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave o
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
+Bare = Annotated[float, typer.Option(min=0, max=1, help="Share of messages that the wide parts see without facts.")]
+Lent = Annotated[float, typer.Option(min=0, max=1, help="Share of the spam that they see with the facts of ham.")]
 WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]

@@ -229,7 +229,7 @@ def test_a_path_that_is_not_a_maildir_is_described_as_it_is(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     for name in ("file", "to-file", "fifo"):
-        assert names.absence(f"{tmp_path}/{name}") == f"{tmp_path}/{name} is not a folder; correct the path"
-    assert names.absence(f"{tmp_path}/file/below").startswith(f"{tmp_path}/file/below does not exist; correct")
+        assert names.why_not_maildir(f"{tmp_path}/{name}") == f"{tmp_path}/{name} is not a folder; correct the path"
+    assert names.why_not_maildir(f"{tmp_path}/file/below").startswith(f"{tmp_path}/file/below does not exist; correct")
     for name in ("loop", "x" * 300):
-        assert names.absence(f"{tmp_path}/{name}").endswith("); correct the path")
+        assert names.why_not_maildir(f"{tmp_path}/{name}").endswith("); correct the path")

@@ -28,7 +28,7 @@ from spamlstm.errors import UnavailableError
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = sorted((ROOT / "docs/demo").glob("*.eml"))
 SPAM = [path for path in MAIL if path.name[:2] in ("08", "09", "10", "11", "12", "15")]
-_MARK = re.compile(rb"with id (m\d+)")
+_MARK = re.compile(rb"Message-ID: <(m\d+)@mx>")
 
 
 def main() -> None:
@@ -90,10 +90,12 @@ class Setup:
                     sys.exit(self.log.read_text())
                 time.sleep(0.05)
             print(f"ready after {time.perf_counter() - began:.1f} s, {self.resident():.0f} MB")
-            yield
-            began = time.perf_counter()
-            process.terminate()
-            process.wait()
+            try:
+                yield
+            finally:
+                began = time.perf_counter()
+                process.terminate()
+                process.wait()
             print(f"ended after {time.perf_counter() - began:.2f} s with {process.returncode}")
 
     def deliver(self) -> str:

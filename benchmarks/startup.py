@@ -37,6 +37,7 @@ def main() -> int:
         command = installed(folder / "venv") if arguments.install else spamlstm_command()
         mail = folder / "one.eml"
         mail.write_bytes(MAIL)
+        (folder / "no-daemon").mkdir()
         environment = with_bytecode(folder / "bytecode")
         for kind, given in (("classify", [str(mail)]), ("filter", ["--state", str(folder / "no-daemon")])):
             print(f"spamlstm {kind}")

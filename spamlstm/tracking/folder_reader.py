@@ -112,9 +112,10 @@ class FolderReader:
         """
         unread = self._state.unread(visit.known.id) if visit.known.role is FolderRole.JUNK else set()
         former = self._state.former(visit.known.id) if self._state.has_former else set()
-        if not unread and not former:
+        bases = unread | former
+        if not bases:
             return
-        for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread | former]):
+        for chunk in self._steps([file for file in list_files(visit.opened) if file.base in bases]):
             with self._state.change():
                 for listed in chunk:
                     stored = self._stored(visit.opened, listed)

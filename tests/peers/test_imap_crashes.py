@@ -153,7 +153,10 @@ def begun(copy, source, target):
 
 @pytest.mark.timeout(300)
 def test_two_filters_and_a_reader_share_an_account(tiny, tmp_path):
-    """Two daemons of one account and a client that reads and moves lose and double nothing."""
+    """Two daemons of one account and a client that reads and moves lose nothing, and file all spam.
+
+    In rare cases Dovecot lets both daemons move a message, which is then twice in the junk folder (decision 0032).
+    """
     with running(SPECIAL) as server, contextlib.ExitStack() as stack:
         for name in ("one", "two"):
             stack.enter_context(served(server, tmp_path / name, tiny))
@@ -174,9 +177,13 @@ def test_two_filters_and_a_reader_share_an_account(tiny, tmp_path):
         for number in range(45):
             server.deliver(number)
             over.wait(0.02)
-        until(lambda: shown_by(server)["Junk"] == list(range(1, 45, 3)))
+        until(lambda: set(shown_by(server)["Junk"]) == set(range(1, 45, 3)))
         over.set()
         reader.join()
+
+        def outside_junk():
+            return Counter(itertools.chain(*(marks for name, marks in shown_by(server).items() if name != "Junk")))
+
         # The server copies a message before it removes the original, so for a moment there are two.
-        until(lambda: Counter(itertools.chain(*shown_by(server).values())) == Counter(range(45)))
-        assert shown_by(server)["Junk"] == list(range(1, 45, 3))
+        until(lambda: outside_junk() == Counter(number for number in range(45) if number % 3 != 1))
+        assert set(shown_by(server)["Junk"]) == set(range(1, 45, 3))

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from maildirs import make as make_maildir
 from tiny_bundle import make
-from unlike_letters import letter
+from unlike_letters import add_labels, letter
 
-from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
 from spamlstm.model import registry
@@ -30,12 +29,7 @@ def labelled(tmp_path, unsure) -> Path:
     """A state folder with 40 ham and 40 spam labels."""
     classifier = Classifier.open(unsure, personal_features=True)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
-        trainer = Trainer(labels)
-        for number in range(80):
-            raw = letter(number, spam=number % 2 == 1)
-            label = Label.SPAM if number % 2 else Label.HAM
-            base = classifier.assess(raw)
-            trainer.add_label(raw, label, prior=base.prior, tokens=base.tokens, model=classifier.bundle.label)
+        add_labels(Trainer(labels), classifier)
     return tmp_path / "state"
 
 

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 from tiny_bundle import make
-from unlike_letters import letter
+from unlike_letters import add_labels, letter
 
 from spamlstm.config.locations import LABELS
 from spamlstm.learning.label import Label
@@ -33,11 +33,7 @@ def test_another_base_scores_all_labels_anew(labelled, other):
         trainer.catch_up()
         with contextlib.closing(LabelStore.open(labelled / "anew")) as fresh:
             expected = Trainer(fresh)
-            for number in range(80):
-                raw = letter(number, spam=number % 2 == 1)
-                label = Label.SPAM if number % 2 else Label.HAM
-                base = other.assess(raw)
-                expected.add_label(raw, label, prior=base.prior, tokens=base.tokens, model="tiny-2")
+            add_labels(expected, other)
             assert trainer.layer.dump() == expected.layer.dump()
 
 

@@ -97,13 +97,13 @@ def filter_command(
         ),
     ] = False,
     socket: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--socket",
             metavar="FILE",
             help="Socket of the daemon [default: your daemon's, else /run/spamlstm/filter.sock]",
         ),
-    ] = "",
+    ] = None,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
     state: options.StateOption = None,
@@ -121,7 +121,7 @@ def filter_command(
     from spamlstm.cli.filter_client import FilterOptions, main_filter
 
     given = FilterOptions()
-    given.user, given.socket, given.exit_code, given.bogofilter = user, socket, exit_code, bogofilter
+    given.user, given.socket, given.exit_code, given.bogofilter = user, socket or "", exit_code, bogofilter
     given.state, given.model, given.config = (str(one or "") for one in (state, model, config))
     given.tempfail, given.quiet = tempfail, terminal.settings.quiet
     if contradiction := given.contradiction():

@@ -20,9 +20,7 @@ class MailPaths:
     failed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise UserError if standard input is named twice or a path is empty, as that of an unset variable is."""
-        if "" in self.paths:
-            raise UserError("a path is empty; name a file or a folder, or - for standard input")
+        """Raise UserError if standard input is named twice."""
         if self.paths.count(STDIN) > 1:
             raise UserError("- (standard input) can be read only once")
 

@@ -94,6 +94,20 @@ class _WithCommonOptions:
                 one.type.readable = False
         return [*own, *_common_options(), help_option]
 
+    def check_values(self, ctx: Any) -> None:
+        """Raise UserError for an empty value, such as the content of a variable that is not set.
+
+        `Path("")` is the current folder, which nobody means by an empty value. An empty value that is the default of an
+        option, such as the name of no user, is accepted.
+        """
+        for one in super().get_params(ctx):  # type: ignore[misc]
+            value = ctx.params.get(one.name)
+            if value != one.default and "" in (value if isinstance(value, list | tuple) else (value,)):
+                name = one.opts[0] if one.param_type_name == "option" else (one.metavar or one.name).strip("[.]")
+                raise UserError(
+                    f"the value of {name} is empty; write one, or check the variable that should contain it"
+                )
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line. Typer puts required arguments in braces, which no other program does."""
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
@@ -116,6 +130,7 @@ class Command(_WithCommonOptions, TyperCommand):
         """Run the command. With --verbose, first report the files in use."""
         if ctx.args:
             raise UserError(self.stray)
+        self.check_values(ctx)
         terminal.settings.check()
         if terminal.settings.verbose:
             _report_files(ctx.params)
@@ -126,7 +141,8 @@ class Group(_WithCommonOptions, TyperGroup):
     """A group of commands whose help lists its commands in panels."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Check the common options, then run the group's own function and the command."""
+        """Check the options, then run the group's own function and the command."""
+        self.check_values(ctx)
         terminal.settings.check()
         return super().invoke(ctx)
 
@@ -163,7 +179,7 @@ def _common_options() -> list[TyperOption]:
 def _remember(_context: Any, option: Any, value: Any) -> None:
     # The group and the command both have the common options. An option that is not given must not reset the value that
     # was given on the other level.
-    if value:
+    if value not in (None, False):
         setattr(terminal.settings, option.name, value)
 
 

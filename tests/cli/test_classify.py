@@ -121,14 +121,6 @@ def test_a_folder_without_mail(spamlstm, tmp_path):
     assert "no mail" in err
 
 
-@pytest.mark.parametrize("command", [["classify"], ["label", "spam"], ["forget"]])
-def test_an_empty_path(spamlstm, command):
-    """An empty path, as `"$MESSAGE"` of an unset variable gives, is an error that says what is missing."""
-    status, out, err = spamlstm(*command, "")
-    assert (status, out) == (64, "")
-    assert err == "spamlstm: a path is empty; name a file or a folder, or - for standard input\n"
-
-
 @pytest.mark.parametrize(
     "arguments",
     [["classify", "--nonsense"], ["clasify"], ["classify", "--config"], ["model", "nonsense"], ["evaluate"]],

@@ -1,5 +1,8 @@
 """Every option of every command has an effect, or is refused."""
 
+import subprocess
+import sys
+
 import maildirs
 import pytest
 import typer
@@ -37,6 +40,7 @@ OPTIONS = {
     "trec-jig train": "file label model state",
     "trec-jig finalize": "state",
 }
+app_command = typer.main.get_command(app)
 COMMON = {"help", "verbose", "quiet", "color"}  # progress, notes and colours, for each command that has them
 # Combinations without an effect. PATH is a message, BOX a Maildir; all Maildirs share their labels.
 REFUSED = [
@@ -65,9 +69,42 @@ def commands(command, path=()):
         yield from commands(one, (*path, name))
 
 
+def values(command, path=()):
+    """Command lines with one empty value, for each argument and option that has a value, and what the value is of."""
+    below = getattr(command, "commands", {})
+    required = [one for one in command.params if one.param_type_name == "argument" and one.required]
+    for one in command.params if path and (not below or command.invoke_without_command) else ():
+        if one.param_type_name == "argument":
+            before = required[: required.index(one)] if one in required else required
+            after = required[len(before) + 1 :]
+            yield [*path, *("x" for _ in before), "", *("x" for _ in after)], one.metavar.strip("[.]")
+        elif not one.is_flag and one.name != "user":
+            yield [*path, *("x" for _ in required), one.opts[0], ""], one.opts[0]
+    for name, one in below.items():
+        yield from values(one, (*path, name))
+
+
+@pytest.mark.parametrize(("line", "name"), [pytest.param(*one, id=" ".join(one[0])) for one in values(app_command)])
+def test_an_empty_value_is_refused(spamlstm, tmp_path, monkeypatch, line, name):
+    """An empty value is no path to the current folder and no default: an error (64) that names it, and no change."""
+    monkeypatch.chdir(tmp_path)
+    status, output, err = spamlstm(*line)
+    assert (status, output, err.count("\n")) == (64, "", 1)
+    assert name in err
+    assert "empty" in err or "not ''" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_user_is_no_user():
+    """A delivery with an empty variable for the user is filtered as one without a user."""
+    command = [sys.executable, "-m", "spamlstm", "filter", "--user", ""]
+    result = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
 def test_every_option_was_considered():
     """A new option must be added to the table above, by somebody who has thought of its combinations."""
-    found = dict(commands(typer.main.get_command(app)))
+    found = dict(commands(app_command))
     assert {name: " ".join(sorted(options - COMMON)) for name, options in found.items()} == OPTIONS
 
 
@@ -108,4 +145,4 @@ def test_each_required_argument_is_described():
         for below in getattr(command, "commands", {}).values():
             yield from arguments(below)
 
-    assert [one.name for one in arguments(typer.main.get_command(app)) if not one.help] == []
+    assert [one.name for one in arguments(app_command) if not one.help] == []

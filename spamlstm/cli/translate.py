@@ -30,13 +30,17 @@ An interrupted import can raise an error of any type. Therefore, every error aft
 
 def run_process() -> None:
     """Run the command line of this process and exit with its status."""
-    # A shell starts background jobs with SIGINT ignored. Such a process keeps ignoring SIGINT.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
     # Imports create many objects and little garbage. Garbage collection would take a tenth of the start time.
     gc.set_threshold(50_000)
     _open_standard_streams()
-    status = run(sys.argv[1:])
+    try:
+        # A shell starts background jobs with SIGINT ignored. Such a process keeps ignoring SIGINT.
+        if callable(signal.getsignal(signal.SIGINT)):
+            signal.signal(signal.SIGINT, _interrupt)
+            sys.unraisablehook = _end_if_interrupted
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # Ctrl-C before the command line was read, or again while an error was reported
+        status = ExitStatus.INTERRUPTED
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -159,6 +163,14 @@ def _bug(error: BaseException) -> int:
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     _interrupts.append(number)
     raise KeyboardInterrupt
+
+
+def _end_if_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+    """End the process if Ctrl-C came where Python ignores exceptions, such as in a callback of the import system."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _say("interrupted")
+        os._exit(ExitStatus.INTERRUPTED)
+    sys.__unraisablehook__(unraisable)
 
 
 class _ErrorOutput(io.FileIO):

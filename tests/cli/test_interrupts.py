@@ -1,0 +1,65 @@
+"""Ctrl-C at any moment after Python's own start ends a command with 130 and without a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def interrupted(module, *command, root, inside="import", before=""):
+    """Run a command that is interrupted when it imports a module; returns (status, output, complaints)."""
+    script = f"""
+import os, signal, sys
+
+class Ignored:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == {module!r}:
+            {"Ignored()" if inside == "callback" else "os.kill(os.getpid(), signal.SIGINT)"}
+
+sys.meta_path.insert(0, Finder)
+sys.argv[1:] = {list(command)!r}
+{before}
+from spamlstm.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("spamlstm.cli.translate", "model list"),
+        ("spamlstm.errors", "model list"),
+        ("spamlstm.cli.app", "model list"),
+        ("typer", "model list"),
+        ("spamlstm.cli.model", "model list"),
+        ("spamlstm.model.registry", "model list"),
+        ("spamlstm.cli.filter_client", "filter"),
+        ("spamlstm.xdg", "filter"),
+        ("spamlstm.cli.translate", "filter --bogus"),
+    ],
+)
+def test_ctrl_c_during_an_import(root, module, command):
+    """An interrupt during an import is one line and the status 130; the command does nothing more."""
+    assert interrupted(module, *command.split(), root=root) == (130, b"", b"spamlstm: interrupted\n")
+
+
+def test_ctrl_c_where_python_ignores_exceptions(root):
+    """An interrupt in a finalizer or a callback of the import system ends the command too."""
+    result = interrupted("spamlstm.cli.model", "model", "list", root=root, inside="callback")
+    assert result == (130, b"", b"spamlstm: interrupted\n")
+
+
+def test_an_ignored_interrupt_stays_ignored(root):
+    """A background job of a shell, which starts with SIGINT ignored, is not interrupted."""
+    before = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    status, output, complaints = interrupted("spamlstm.cli.model", "model", "list", root=root, before=before)
+    assert (status, complaints) == (0, b"")
+    assert b"default" in output

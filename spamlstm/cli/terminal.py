@@ -147,6 +147,11 @@ def complain(name: str, why: str) -> None:
     sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
 
 
+def report(problem: str) -> None:
+    """Report a problem on standard error, in the form of the error that ends a command."""
+    sys.stderr.write(f"spamlstm: {plain_lines(problem)}\n")
+
+
 def note(sentence: str) -> None:
     """Print an additional note on standard error, unless --quiet is given."""
     if not settings.quiet:

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from spamlstm.cli.scan import open_journal
 from spamlstm.cli.selection import existing_state
-from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows, settings
+from spamlstm.cli.terminal import (
+    complain,
+    is_terminal,
+    local_time,
+    log_to_stderr,
+    print_json,
+    print_rows,
+    report,
+    settings,
+)
 from spamlstm.cli.undo_accounts import has_records, undo_on_accounts
 from spamlstm.config import Action, Config, load_found_config
 from spamlstm.corpus.paths import MOST_BYTES
@@ -128,6 +137,8 @@ def undo_messages(
         if rows or not (unreadable or problems):
             sys.stdout.write(_summary(rows, moment, dry_run=dry_run) + "\n")
     if problems:
+        for sentence in list(dict.fromkeys(map(str, problems)))[1:]:  # accounts may have the same problem
+            report(sentence)
         raise problems[0]
     if unreadable:
         return ExitStatus.DATA
@@ -188,12 +199,15 @@ def _row_of_account(account: str, one: AccountUndoResult) -> _Row:
     return _Row(act.content, act.time, one.status, act.actions, *ends, account=account, head=one.head)
 
 
-def _rows_of_accounts(found: Iterator[tuple[str, AccountUndoResult]], problems: list[UserError]) -> Iterator[_Row]:
-    """Yield the rows of accounts. An error is added to `problems`, because what was undone must be reported first."""
-    try:
-        yield from (_row_of_account(*one) for one in found)
-    except UserError as error:
-        problems.append(error)
+def _rows_of_accounts(
+    found: Iterator[tuple[str, AccountUndoResult] | UserError], problems: list[UserError]
+) -> Iterator[_Row]:
+    """Yield the rows of accounts. Errors are added to `problems`, because what was undone is reported first."""
+    for one in found:
+        if isinstance(one, UserError):
+            problems.append(one)
+        else:
+            yield _row_of_account(*one)
 
 
 def _summary(rows: Sequence[_Row], moment: float, *, dry_run: bool) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
@@ -14,8 +15,10 @@ from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import FOLDER, AccountRecords
+from spamlstm.errors import UserError
 from spamlstm.filtering.undo import UndoStatus
 
+_Result = TypeVar("_Result")
 _REMOVED = "the account is not in the configuration; add its [[imap]] section again, or name its file with --config"
 
 
@@ -26,26 +29,47 @@ def has_records(state: Path) -> bool:
 
 def undo_on_accounts(
     config: Config, state: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
-) -> Iterator[tuple[str, AccountUndoResult]]:
+) -> Iterator[tuple[str, AccountUndoResult] | UserError]:
     """Undo the wanted acts on all accounts, or in a dry run only report them. No daemon may run with `state`.
 
     Yields the name of the account and the result of each act. An account is only connected if there is something to
-    undo, or a move whose result is not known. Acts on accounts that are not in the configuration any more fail.
+    undo, or a move whose result is not known. Acts on accounts that are not in the configuration any more fail. Yields
+    an error for each account whose records cannot be used; the other accounts are not affected.
     """
     for account in config.accounts:
-        records = AccountRecords.find(state, account.key)
-        if records is None:
-            continue
-        with contextlib.closing(records):
-            if any(map(is_wanted, records.acts())) or (records.moves() and not dry):
-                for one in _undone(account, config, records, is_wanted=is_wanted, dry=dry):
-                    yield account.label, one
-    for records in AccountRecords.others(state, [account.key for account in config.accounts]):
-        with contextlib.closing(records):
-            for act in filter(is_wanted, records.acts()):
-                folder = records.folder(act.target)
-                where = folder.name if folder else ""
-                yield records.key, AccountUndoResult(act, UndoStatus.FAILED, where, failure=_REMOVED)
+        yield from _with_error(_on_account(account, config, state, is_wanted=is_wanted, dry=dry))
+    for path in AccountRecords.others(state, [account.key for account in config.accounts]):
+        yield from _with_error(_on_removed_account(path, is_wanted=is_wanted))
+
+
+def _with_error(results: Iterator[_Result]) -> Iterator[_Result | UserError]:
+    """Yield the results, and at the end the error that ended them."""
+    try:
+        yield from results
+    except UserError as error:
+        yield error
+
+
+def _on_account(
+    account: ImapConfig, config: Config, state: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
+) -> Iterator[tuple[str, AccountUndoResult]]:
+    records = AccountRecords.find(state, account.key)
+    if records is None:
+        return
+    with contextlib.closing(records):
+        if any(map(is_wanted, records.acts())) or (records.moves() and not dry):
+            for one in _undone(account, config, records, is_wanted=is_wanted, dry=dry):
+                yield account.label, one
+
+
+def _on_removed_account(
+    path: Path, *, is_wanted: Callable[[AccountAct], bool]
+) -> Iterator[tuple[str, AccountUndoResult]]:
+    with contextlib.closing(AccountRecords.at(path)) as records:
+        for act in filter(is_wanted, records.acts()):
+            folder = records.folder(act.target)
+            where = folder.name if folder else ""
+            yield records.key, AccountUndoResult(act, UndoStatus.FAILED, where, failure=_REMOVED)
 
 
 def _undone(

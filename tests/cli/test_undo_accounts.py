@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 
+import damage
 import pytest
 
 from spamlstm.config import ImapConfig
@@ -43,6 +44,23 @@ def test_an_account_that_left_the_configuration_is_named(spamlstm, removed, tmp_
         assert "the account is not in the configuration; add its [[imap]] section again" in row["failure"]
     status, out, _ = spamlstm("undo", "--config", tmp_path / "config.toml", *options)
     assert (status, "imap://ann@imap.example.org:993: Junk" in out, "1 failed" in out) == (75, True, True)
+
+
+def test_damaged_records_do_not_hide_the_acts_on_other_accounts(spamlstm, removed, state, tmp_path):
+    """Each damaged file is named with what to do (65), once; the acts on all other accounts are reported."""
+    accounts = [ImapConfig(f"{name}.example.org", "ann") for name in "abcd"]
+    for one in accounts:
+        removed(one)
+    paths = [AccountRecords.path_of(state, one.key) for one in accounts]
+    paths[0].write_bytes(b"no database" * 1000)  # cannot be opened
+    assert damage.plant(paths[2], "acts", "uid", "'x'")  # can be opened
+    (tmp_path / "config.toml").write_text('[[imap]]\nhost = "c.example.org"\nuser = "ann"\npassword_command = "true"\n')
+    for options in ((), ("--dry-run",)):
+        status, out, err = spamlstm("undo", "--json", "--config", tmp_path / "config.toml", *options)
+        assert status == 65
+        assert sorted(json.loads(line)["account"] for line in out.splitlines()) == [accounts[1].key, accounts[3].key]
+        assert [one for one in paths if f"spamlstm: {one} is damaged" in err] == [paths[0], paths[2]]
+        assert err.count("\n") == err.count("; move it away to begin anew") == 2
 
 
 def test_accounts_without_acts_are_not_named(spamlstm, removed, state, tmp_path):

@@ -92,16 +92,15 @@ class AccountRecords:
         return cls.open(state, account) if cls.path_of(state, account).is_file() else None
 
     @classmethod
-    def others(cls, state: Path, accounts: Iterable[str]) -> Iterator[Self]:
-        """Yield the opened records of all accounts but those with these keys. The caller closes each.
+    def at(cls, path: Path) -> Self:
+        """Open existing records by their path. Raises the errors of `open`."""
+        with IDENTITY:
+            return cls(database.open_in(path.parent, path.name, ACCOUNT_TABLES), path)
 
-        Raises the errors of `open`.
-        """
-        paths = {cls.path_of(state, one) for one in accounts}
-        for path in sorted(set((state / FOLDER).glob("*.sqlite")) - paths):
-            with IDENTITY:
-                connection = database.open_in(path.parent, path.name, ACCOUNT_TABLES)
-            yield cls(connection, path)
+    @classmethod
+    def others(cls, state: Path, accounts: Iterable[str]) -> list[Path]:
+        """Return the paths of the records of all accounts but those with these keys."""
+        return sorted(set((state / FOLDER).glob("*.sqlite")) - {cls.path_of(state, one) for one in accounts})
 
     @property
     def key(self) -> str:

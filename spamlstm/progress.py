@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spamlstm.wording import counted
+
 LOG_EVERY_SECONDS = 10.0
 REDRAW_EVERY = 64  # in messages; calling rich for each of 75,000 messages takes a tenth of the run
 
@@ -43,8 +45,8 @@ def _lines(console: Console, what: str, total: int | None) -> Callable[[int], No
         now = time.monotonic()
         if now - last >= LOG_EVERY_SECONDS:
             last = now
-            of = f" of {total:,}" if total else ""
+            number = f"{done:,} of {counted(total, 'message')}" if total else counted(done, "message")
             speed = f"{done / (now - start):,.0f} a second"
-            console.print(f"{what}: {done:,}{of} messages, {speed}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{what}: {number}, {speed}", markup=False, highlight=False, soft_wrap=True)
 
     return show

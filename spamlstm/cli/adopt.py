@@ -38,6 +38,7 @@ from spamlstm.learning.survey import AdoptionEvidence, Survey, Without
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
+from spamlstm.wording import counted, is_or_are
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,7 +144,7 @@ def undo_adoption(
     if json:
         print_json({"removed": number, "dry_run": dry_run})
     else:
-        sentence = f"{number:,} adopted labels {'would be ' if dry_run else ''}removed"
+        sentence = f"{counted(number, 'adopted label')} {'would be ' if dry_run else ''}removed"
         (print_lines if dry_run else print_summary)(sentence)
     return ExitStatus.OK
 
@@ -159,7 +160,9 @@ def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
             yield labels
         except KeyboardInterrupt:
             if not dry_run:
-                complain("adopt", f"{labels.adopted():,} labels are stored; run the same command again to continue")
+                complain(
+                    "adopt", f"{counted(labels.adopted(), 'label')} stored; run the same command again to continue"
+                )
             raise
 
 
@@ -234,7 +237,7 @@ def _evidence_table(survey: Survey) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"{survey.messages:,} messages")
+    table.add_column(counted(survey.messages, "message"))
     table.add_column("", justify="right")
     table.add_column("", style="dim")
     counts = survey.counts()
@@ -275,32 +278,34 @@ def _reference_table(reference: ReferenceVerdicts) -> "Table":
     for label in Label:
         before, after = reference.before[label], reference.after[label]
         cells = (f"{before[verdict]:,} → {after[verdict]:,}" for verdict in Verdict)
-        table.add_row(f"{sum(before.values())} {label} messages for reference", *cells)
+        table.add_row(f"{counted(sum(before.values()), f'{label} message')} for reference", *cells)
     return table
 
 
 def _warning(reference: ReferenceVerdicts) -> str:
     changes = (
-        (reference.missed, "spam messages are no longer classified as spam"),
-        (reference.filed, "more ham messages are classified as spam"),
+        (reference.missed, "spam message", "no longer classified as spam"),
+        (reference.filed, "more ham message", "classified as spam"),
     )
-    worse = " and ".join(f"{number} {change}" for number, change in changes if number > 0)
+    worse = " and ".join(
+        f"{counted(number, noun)} {is_or_are(number)} {change}" for number, noun, change in changes if number > 0
+    )
     return f"the filter is worse for mail that is not like yours: of the reference mail, {worse}; see --undo"
 
 
 def _sentences(report: AdoptReport) -> Iterator[str]:
     conclusion, adopted = report.conclusion, report.adopted
     yield ""
-    yield f"{adopted.new:,} labels {'would be' if report.dry else 'are'} new" + (
+    yield f"{counted(adopted.new, 'label')} {'would be' if report.dry else is_or_are(adopted.new)} new" + (
         f", {adopted.known:,} existed before." if adopted.known else "."
     )
     if report.correspondents:
-        yield f"You wrote to {report.correspondents:,} correspondents, whose proven mail {_is(report)} known."
+        yield f"You wrote to {counted(report.correspondents, 'correspondent')}, whose proven mail {_is(report)} known."
     yield (
         f"The threshold for spam {'would be' if report.dry else 'is'} {_percent(conclusion.spam_threshold)} for mail"
         f" like the mail in this mailbox, and {_percent(conclusion.thresholds.spam)} for other mail. With it,"
-        f" {conclusion.filed:,} of {conclusion.ham:,} such ham messages would have been filed as spam. The true share"
-        f" is at most {_percent(conclusion.bound)} (95 % confidence)."
+        f" {conclusion.filed:,} of {counted(conclusion.ham, 'such ham message')} would have been filed as spam."
+        f" The true share is at most {_percent(conclusion.bound)} (95 % confidence)."
     )
     if conclusion.bound > report.max_false_positive_rate:
         yield (

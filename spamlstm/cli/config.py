@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import assert_never
 
-from spamlstm.cli.terminal import counted, print_lines, print_summary, thresholds_in_words
+from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
 from spamlstm.config import (
     Action,
     Config,
@@ -39,6 +39,7 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
 from spamlstm.model.registry import find_bundle
+from spamlstm.wording import counted
 
 _ENCRYPTION = {TlsMode.TLS: "TLS", TlsMode.STARTTLS: "STARTTLS", TlsMode.NONE: "not encrypted"}
 _LISTED = 10
@@ -196,7 +197,7 @@ def _sections(config: Config) -> Iterator[_Line]:
             usable[id(section)].append(path)
     for section in config.maildirs:
         found = usable[id(section)]
-        count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists"
+        count = counted(len(found), "Maildir") if found else "no Maildir exists"
         yield _Line(f"  {section.path}: {count}; {_actions(config, section)}")
         lines = [_maildir(path, section) for path in found]
         yield from lines[:_LISTED]

@@ -8,6 +8,7 @@ from spamlstm.cli.terminal import console, error_console
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import OutputError
 from spamlstm.evaluation import evaluate, report, trec_protocol
+from spamlstm.wording import counted
 
 
 def evaluate_corpora(
@@ -47,4 +48,4 @@ def evaluate_corpora(
         report.write_whole(plot, trec_protocol.picture(online))
     report.print_table(evaluation, console())
     if online is not None:
-        error_console().print(f"feedback {task}: {online.labelled} labels learned")
+        error_console().print(f"feedback {task}: {counted(online.labelled, 'label')} learned")

@@ -10,7 +10,6 @@ from spamlstm import progress
 from spamlstm.cli.mail_paths import MailPaths
 from spamlstm.cli.terminal import (
     confirm,
-    counted,
     error_console,
     local_time,
     note,
@@ -31,6 +30,7 @@ from spamlstm.maildir.folders import FolderRole, role_of
 from spamlstm.message.compression import compression_defect
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.reading import not_mail
+from spamlstm.wording import counted
 
 SHOWN = 20
 """The number of labels that `spamlstm labels` lists."""

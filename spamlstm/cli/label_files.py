@@ -5,13 +5,14 @@ import os
 import stat
 from pathlib import Path
 
-from spamlstm.cli.terminal import counted, note, print_lines, print_summary
+from spamlstm.cli.terminal import note, print_lines, print_summary
 from spamlstm.errors import NoInputError, OutputError, UserError, reading, reason_of
 from spamlstm.files import open_any, open_regular, replacement
 from spamlstm.learning import label_export, label_merge
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
+from spamlstm.wording import counted
 
 
 def write_labels(file: Path, *, state: Path) -> None:

@@ -36,6 +36,7 @@ from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load_bundle
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.policy import Policy
+from spamlstm.wording import counted
 
 if TYPE_CHECKING:
     from spamlstm.learning.retrain import RetrainReport
@@ -219,8 +220,9 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
     others += [one.label for one in config.accounts if one is not account]
     if others and not for_all:
         raise UserError(
-            f"the model is used for all mail, so the labels of {maildir} would influence {len(others)} other Maildirs"
-            " and accounts; add --for-all to train the model with them nevertheless"
+            f"the model is used for all mail, so the labels of {maildir} would influence"
+            f" {counted(len(others), 'other Maildir')} and accounts; add --for-all to train the model with them"
+            " nevertheless"
         )
     if for_all and not others:
         raise UserError(f"--for-all has no effect, because {maildir} is the only Maildir or account; leave it out")

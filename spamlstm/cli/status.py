@@ -8,6 +8,7 @@ from spamlstm.cli.terminal import print_json, print_lines, thresholds_in_words
 from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
+from spamlstm.wording import counted
 
 _LOADED = {"listeners": "other listeners stay", "reload": "configuration and model stay", "model": "model stays"}
 
@@ -65,14 +66,17 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         _row(f"account {name}", _account(one, now=answer["started"] + answer["uptime"]))
         for name, one in answer.get("accounts", {}).items()
     )
-    yield _row("waiting", f"{answer['waiting']} Maildirs")
+    yield _row("waiting", counted(answer["waiting"], "Maildir"))
     yield _row(
         "scans",
         f"{answer['scans']}, the last took {answer['scan_seconds']:.3f} s of processor time; the kernel dropped events"
-        f" {answer['overflows']} times",
+        f" {counted(answer['overflows'], 'time')}",
     )
     if answer["errors"] or answer["restarts"]:
-        yield _row("errors", f"{answer['errors']} bugs, {answer['restarts']} restarts of the watcher; see the log")
+        yield _row(
+            "errors",
+            f"{counted(answer['errors'], 'bug')}, {counted(answer['restarts'], 'restart')} of the watcher; see the log",
+        )
 
 
 def _row(name: str, value: str) -> str:
@@ -82,7 +86,7 @@ def _row(name: str, value: str) -> str:
 def _listener(answer: dict[str, Any]) -> str:
     """Return the address and the numbers of one listener. Numbers of failures are left out if they are 0."""
     failures = ", ".join(f"{answer[name]} {name}" for name in ("refused", "dropped", "errors") if answer[name])
-    labelled = f"; {answer['labelled']} labels changed" if answer["labelled"] else ""
+    labelled = f"; {counted(answer['labelled'], 'label')} changed" if answer["labelled"] else ""
     return f"{answer['address']}: {_counts(answer['judged'])} classified{labelled}" + (failures and f"; {failures}")
 
 
@@ -91,7 +95,7 @@ def _account(answer: dict[str, Any], *, now: float) -> str:
     why = f" ({answer['error']})" if answer["error"] else ""
     state = f"{answer['state']}{why} for {_span(max(0.0, now - answer['since']))}"
     learned = f"; {_counts(answer['learned'])} from moved mail" if answer["learned"] else ""
-    failed = f"; {_counts(answer['failed'])} failures, see the log" if answer["failed"] else ""
+    failed = f"; failures, see the log: {_counts(answer['failed'])}" if answer["failed"] else ""
     filed = f", {answer['acted']['file']} moved to junk" if answer["acted"].get("file") else ""
     return f"{state}: {_counts(answer['judged'])} classified{filed}{learned}{failed}"
 
@@ -103,7 +107,7 @@ def _counts(table: dict[str, int]) -> str:
 def _learned(answer: dict[str, Any], *, now: float) -> str:
     labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
     last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
-    failed = f"; {answer['failed']} failures, see the log" if answer["failed"] else ""
+    failed = f"; {counted(answer['failed'], 'failure')}, see the log" if answer["failed"] else ""
     return f"{labels}{_counts(answer['moved'])} from moved mail since the start{last}{failed}"
 
 

@@ -180,11 +180,6 @@ def thresholds_in_words(shown: Mapping[str, Any]) -> str:
     return f"ham up to {shown['ham']:.4g}, spam from {shown['spam']:.6g} ({origins[shown['origin']]})"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 label`, `2 labels`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def local_time(moment: float) -> str:
     """Return `moment` (seconds since 1970) as a local date and time."""
     from datetime import UTC, datetime

@@ -14,6 +14,7 @@ from spamlstm import __version__
 from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.maildir.names import why_not_maildir
 from spamlstm.tracking.learning_status import LearningStatus
+from spamlstm.wording import counted, is_or_are
 
 # Log and status name at most this number of refused or missing Maildirs. Further ones are only counted.
 MOST_NAMED = 20
@@ -48,7 +49,8 @@ class Coverage:
         """
         reasons = list(map(why_not_maildir, itertools.islice(folders, MOST_NAMED)))
         if len(folders) > MOST_NAMED:
-            reasons.append(f"{len(folders) - MOST_NAMED} further Maildirs are missing")
+            further = len(folders) - MOST_NAMED
+            reasons.append(f"{counted(further, 'further Maildir')} {is_or_are(further)} missing")
         reasons += [f"no folder matches {one}; correct the path, or create a Maildir" for one in patterns]
         return replace(self, missing=len(folders), remarks=(*self.remarks, *reasons))
 
@@ -64,30 +66,31 @@ def watch_remarks(error: int, *, unwatched: int, remote: int, total: int) -> Ite
     `remote` Maildirs are on network file systems. The kernel refused watches for `unwatched` Maildirs, with the errno
     `error`. `total` is the number of existing Maildirs.
     """
-    instead = "they are polled every few seconds instead"
+    instead = "polled every few seconds instead"
     if remote:
         yield (
-            f"{remote} of {total} Maildirs are on file systems (NFS, …) that do not report deliveries by other hosts: "
-            f"{instead}"
+            f"{remote} of {counted(total, 'Maildir')} cannot be watched for deliveries by other hosts (NFS, …):"
+            f" {instead}"
         )
     if unwatched <= 0:
         return
+    some = f"{unwatched} of {counted(total, 'Maildir')} cannot be watched"
     if error == errno.ENOSPC:
         most = inotify_limit("max_user_watches")
         yield (
-            f"the kernel allows this user {'no more' if most is None else f'only {most}'} inotify watches, too few for"
-            f" {unwatched} of {total} Maildirs: {instead}; raise the limit with"
+            f"{some} (the kernel allows this user {'no more' if most is None else f'only {most}'} inotify watches):"
+            f" {instead}; raise the limit with"
             f" sysctl fs.inotify.max_user_watches={max(65_536, -(-2 * total // 8192) * 8192)}"
         )
     elif error == errno.EMFILE:
         most = inotify_limit("max_user_instances")
         yield (
-            f"the kernel allows this user no further inotify instance{'' if most is None else f' beyond {most}'}: "
-            f"{instead}; raise the limit with sysctl fs.inotify.max_user_instances"
+            f"{some} (the kernel allows this user no further inotify"
+            f" instance{'' if most is None else f' beyond {most}'}): {instead}; raise the limit with"
+            " sysctl fs.inotify.max_user_instances"
         )
     else:
-        reason = os.strerror(error) if error else "they disappeared"
-        yield f"{unwatched} of {total} Maildirs cannot be watched ({reason}): {instead}"
+        yield f"{some} ({os.strerror(error) if error else 'removed meanwhile'}): {instead}"
 
 
 def inotify_limit(name: str) -> int | None:
@@ -146,8 +149,8 @@ class DaemonStatus:
         """Return a summary in one line, for `systemctl status`."""
         judged, moved = self.counters.judged.total(), self.counters.acted["file"]
         maildirs = self.coverage.watched + self.coverage.polled
-        dry, plural = "dry run, " if self.dry_run else "", "" if maildirs == 1 else "s"
-        return f"{dry}{maildirs} Maildir{plural}, {judged} classified, {moved} filed"
+        dry = "dry run, " if self.dry_run else ""
+        return f"{dry}{counted(maildirs, 'Maildir')}, {judged} classified, {moved} filed"
 
     def snapshot(self) -> dict[str, Any]:
         """Return all values as a JSON-serializable dict. Times are in seconds."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spamlstm.evaluation.metrics import Bin, rate_pct
 from spamlstm.verdict import logit
+from spamlstm.wording import counted
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 52
@@ -174,7 +175,7 @@ def calibration(bins: Sequence[Bin]) -> str:
     for one in bins:
         figure = rate_pct(round(one.observed * one.count), one.count)
         interval = [(one.predicted, figure.low / 100), (one.predicted, figure.high / 100)] if figure else []
-        tooltip = f"predicted {one.predicted:.2%}, observed {one.observed:.2%} of {one.count:,} messages"
+        tooltip = f"predicted {one.predicted:.2%}, observed {one.observed:.2%} of {counted(one.count, 'message')}"
         pieces += [
             plot.line(interval, "stroke:var(--c0);stroke-width:1.5;opacity:.45"),
             plot.dot((one.predicted, one.observed), 4, "fill:var(--c0)", tooltip),

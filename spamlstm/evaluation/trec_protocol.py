@@ -21,6 +21,7 @@ from spamlstm.evaluation.evaluate import Columns, Evaluation, Key, Outcomes, Pro
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
+from spamlstm.wording import counted
 
 POINTS = 40  # the number of points of a learning curve
 # An active learner asks for the labels of messages with scores, in log-odds, between -ASK_WITHIN and ASK_WITHIN. The
@@ -202,11 +203,13 @@ class Follower:
         if not number:
             raise DataError(f"{', '.join(self._names) or 'no corpus'}: there is no mail in it")
         last = self._labelled.index(self._teacher.labelled) + 1 if self._feedback.ends else 0
-        counted = np.arange(number) >= last
-        if not counted.any():
-            raise DataError(f"{self._feedback} labels all {number} messages, so there are none to evaluate")
+        judged = np.arange(number) >= last
+        if not judged.any():
+            raise DataError(
+                f"{self._feedback} labels all mail ({counted(number, 'message')}), so there is none to evaluate"
+            )
         label = self._classifier.bundle.label
-        evaluation = evaluate.evaluation_of(outcomes.of(counted), model=label, names=self._names)
+        evaluation = evaluate.evaluation_of(outcomes.of(judged), model=label, names=self._names)
         return ProtocolResult(
             self._feedback, self._teacher.labelled, evaluation, tuple(_curve(outcomes, self._labelled))
         )
@@ -245,7 +248,12 @@ def picture(result: ProtocolResult) -> str:
     plot = plots.Plot(messages, plots.logarithmic("(1-ROCA) %, so far", 0.001, 100))
     points = [(point.messages, point.one_minus_roca_pct or 0.0) for point in known]
     dots = [
-        plot.dot(at, 2.5, "fill:var(--c0)", f"{point.messages:,} messages, {point.labelled:,} labels: {at[1]:.4g} %")
+        plot.dot(
+            at,
+            2.5,
+            "fill:var(--c0)",
+            f"{counted(point.messages, 'message')}, {counted(point.labelled, 'label')}: {at[1]:.4g} %",
+        )
         for at, point in zip(points, known, strict=True)
     ]
     line = plot.line(points, "stroke:var(--c0);stroke-width:2")

@@ -21,6 +21,7 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.limits import wilson
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict, logistic
+from spamlstm.wording import counted
 
 Progress = Callable[[int], None]
 
@@ -73,25 +74,25 @@ def check_evidence(survey: Survey, *, where: str) -> None:
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
     if ham:
         raise DataError(
-            f"{where} has {ham:,} ham messages but no spam to learn from, because messages that this filter filed and"
-            " messages that you labelled are not used; learning needs both kinds, so move spam to the junk folder for a"
-            " while, then run this command again"
+            f"{where} has {counted(ham, 'ham message')} but no spam to learn from, because messages that this filter"
+            " filed and messages that you labelled are not used; learning needs both kinds, so move spam to the junk"
+            " folder for a while, then run this command again"
         )
     if spam:
         raise DataError(
-            f"{where} has {spam:,} spam messages but no ham to learn from (mail that was answered, flagged, filed in a"
-            " folder, or read and left in the inbox for a month); learning needs both kinds, so run this command again"
-            " later"
+            f"{where} has {counted(spam, 'spam message')} but no ham to learn from (mail that was answered, flagged,"
+            " filed in a folder, or read and left in the inbox for a month); learning needs both kinds, so run this"
+            " command again later"
         )
     if labelled := survey.without[Without.LABELLED]:
         raise NoInputError(
-            f"you have already labelled the {labelled:,} messages in {where} that show whether they are ham or spam, so"
-            " there is nothing to adopt"
+            f"you have already labelled all mail in {where} that shows whether it is ham or spam"
+            f" ({counted(labelled, 'message')}), so there is nothing to adopt"
         )
     if survey.messages:
         raise NoInputError(
-            f"none of the {survey.messages:,} messages in {where} shows whether it is ham or spam; label some with"
-            " 'spamlstm label'"
+            f"nothing shows whether the mail in {where} ({counted(survey.messages, 'message')}) is ham or spam; label"
+            " some with 'spamlstm label'"
         )
     raise NoInputError(f"there is no mail in {where}; name another mailbox")
 

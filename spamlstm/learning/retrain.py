@@ -36,6 +36,7 @@ from spamlstm.model.bundle import CARD
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
+from spamlstm.wording import counted
 
 FEWEST = 20
 """The minimum number of labels of each kind (ham, spam) for a retraining."""
@@ -153,8 +154,8 @@ class _Retraining:
             self._labels, self._running.reader, settings.maildirs, before=before, into=self._work
         )
         settings.say(
-            f"{len(taken.train):,} labels to learn, {len(taken.held):,} held out, "
-            f"{len(taken.unlabelled) + len(taken.aside):,} unlabelled messages"
+            f"{counted(len(taken.train), 'label')} to learn, {len(taken.held):,} held out, "
+            f"{counted(len(taken.unlabelled) + len(taken.aside), 'unlabelled message')}"
         )
         compared = self._compare(taken)
         why = comparison.objections(compared)

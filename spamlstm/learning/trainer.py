@@ -24,6 +24,7 @@ from spamlstm.model.bundle import Bundle
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal_features import READ_BYTES, PersonalFeatures, joined, runs, unpacked_tokens
 from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.wording import counted
 
 # The layer is saved after this many rows, so that a start learns at most this many rows again, which takes 80 ms. After
 # a recent label is forgotten, at most twice as many rows are learned again.
@@ -128,7 +129,7 @@ class Trainer:
         """
         removed = self.labels.prune()
         if removed:
-            self._tell(f"{self.labels.shown}: {removed:,} labels were removed because they were too old or too many")
+            self._tell(f"{self.labels.shown}: {counted(removed, 'label')} removed because of age or number")
 
     def catch_up(self) -> None:
         """Bring the layer up to date with the store, including rows that another process changed."""

@@ -143,7 +143,7 @@ def test_ctrl_c_says_how_to_continue(state, capfd):
     for dry_run in (False, True):
         with pytest.raises(KeyboardInterrupt), command.open_labels(state, dry_run=dry_run):
             raise KeyboardInterrupt
-    assert capfd.readouterr().err == "spamlstm: adopt: 0 labels are stored; run the same command again to continue\n"
+    assert capfd.readouterr().err == "spamlstm: adopt: 0 labels stored; run the same command again to continue\n"
 
 
 def test_mail_is_only_read(spamlstm, used):
@@ -177,7 +177,7 @@ def test_mail_filed_by_the_filter_is_no_evidence(spamlstm, maildir):
     ("letters", "complaint"),
     [
         ([], (66, "there is no mail in")),
-        ([("", "")], (66, "none of the 1 messages in")),
+        ([("", "")], (66, "(1 message) is ham or spam; label some with")),
         ([("", "S")] * 3, (65, "no spam to learn from")),
         ([(".Junk", "S")] * 3, (65, "no ham to learn from (mail that was answered, flagged")),
     ],
@@ -242,7 +242,7 @@ def test_a_mailbox_that_is_labelled_already(spamlstm, used):
     spamlstm("label", "ham", used)
     spamlstm("label", "spam", used / ".Junk")
     status, _, err = spamlstm("adopt", used)
-    assert (status, "already labelled the 18 messages" in err) == (66, True)
+    assert (status, "shows whether it is ham or spam (18 messages)" in err) == (66, True)
 
 
 def test_a_quiet_adoption(spamlstm, used):

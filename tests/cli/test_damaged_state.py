@@ -207,11 +207,11 @@ def test_a_learned_state_that_is_damaged(spamlstm, home):
 
 
 def test_pruning_is_reported(spamlstm, home, monkeypatch):
-    """A note says how many labels were removed."""
+    """A note says how many labels were removed, and why."""
     from spamlstm.learning import label_rows
 
     monkeypatch.setattr(label_rows, "MOST_LABELS", 2)
     status, complaints = spamlstm("label")
     assert status == 0
     assert len(complaints) == 1
-    assert "labels were removed because they were too old or too many" in complaints[0]
+    assert "2 labels removed because of age or number" in complaints[0]

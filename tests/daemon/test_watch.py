@@ -445,4 +445,4 @@ def test_a_refusal_with_an_unknown_limit(hidden, hints, tmp_path):
     boxes = [make(tmp_path / name) for name in "ab"]
     with Watcher(hints, open_inotify=lambda: LimitedInotify(open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
         (remark,) = watcher.cover(boxes).remarks
-    assert remark.startswith("the kernel allows this user no more inotify watches, too few for 1 of 2 Maildirs")
+    assert remark.startswith("1 of 2 Maildirs cannot be watched (the kernel allows this user no more inotify watches)")

@@ -48,7 +48,7 @@ def test_the_first_are_not_counted(classifier):
     assert followed(classifier, "first:20", stream()).evaluation.all.n == 40
     done = followed(classifier, "each:5", stream())
     assert (done.labelled, done.evaluation.all.n) == (10, 50)
-    with pytest.raises(DataError, match="labels all 60 messages"):
+    with pytest.raises(DataError, match=r"labels all mail \(60 messages\)"):
         followed(classifier, "first:60", stream())
 
 

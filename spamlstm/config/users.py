@@ -35,14 +35,19 @@ class UserProblem(StrEnum):
     """No Maildir of the configuration belongs to the user, so no labels apply."""
 
 
+def problem_of_all_users(config: Config) -> UserProblem | None:
+    """Return why naming a user has no effect, whoever the user is, or None if it may have an effect."""
+    if config.learning.labels is LabelScope.SHARED:
+        return UserProblem.SHARED
+    return UserProblem.UNMAPPED if config.learning.user_maildir is None else None
+
+
 def user_problem(config: Config, user: str) -> UserProblem | None:
     """Return why naming `user` has no effect, or None if it has an effect or no user is named."""
     if not user:
         return None
-    if config.learning.labels is LabelScope.SHARED:
-        return UserProblem.SHARED
-    if config.learning.user_maildir is None:
-        return UserProblem.UNMAPPED
+    if problem := problem_of_all_users(config):
+        return problem
     maildir = maildir_of(config, user)
     return None if maildir is not None and os.path.isdir(maildir) else UserProblem.UNKNOWN  # noqa: PTH112
 

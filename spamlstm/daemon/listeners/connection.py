@@ -247,9 +247,12 @@ class ClientConnection:
                 raise ConnectionRefusedByLimitError("the message is too large")
         return self.take(len(self.received))
 
-    async def judged(self, raw: bytes, user: str) -> JudgedMail:
-        """Return the judgement of a message. Raises JudgingError if the daemon cannot classify it."""
-        judged: JudgedMail = await self._answer(JudgeRequest(raw, user))
+    async def judged(self, raw: bytes, user: str, *, explains_user: bool = False) -> JudgedMail:
+        """Return the judgement of a message, and if `explains_user`, why naming the user has no effect.
+
+        Raises JudgingError if the daemon cannot classify it.
+        """
+        judged: JudgedMail = await self._answer(JudgeRequest(raw, user, explains_user=explains_user))
         self.counts.judged[str(judged.judgement.verdict)] += 1
         return judged
 

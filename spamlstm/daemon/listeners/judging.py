@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spamlstm.config import Config, LabelScope
-from spamlstm.config.users import UserProblem, maildir_of, user_problem
+from spamlstm.config.users import UserProblem, maildir_of, problem_of_all_users, user_problem
 from spamlstm.filtering.batch import Judge
 from spamlstm.filtering.failures import emit, logger
 from spamlstm.learning.label import Label, Origin
@@ -55,7 +55,7 @@ class JudgedMail:
     judgement: Judgement
     spam_threshold: float
     user_problem: UserProblem | None = None
-    """Why the user whom the client named has no effect, if so."""
+    """Why the user whom the client named has no effect, if the request asked for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +71,14 @@ class Request(Generic[T]):
     answer: "Future[T]" = field(default_factory=Future)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class JudgeRequest(Request[JudgedMail]):
-    """A request to classify a message."""
+    """A request to classify a message.
+
+    If `explains_user`, the answer has the `UserProblem`, which takes some system calls.
+    """
+
+    explains_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,16 +196,18 @@ class Judging:
         layer_of = dict(zip(requests, layers, strict=True)).get if has_layers else None
         for judged in classifier.judge_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
             judgement = judged.judgement or _unreadable(classifier, judged.failure)
-            problem = user_problem(self._config(), judged.key.user)
-            self._warn_once(problem)
-            judged.key.answer.set_result(JudgedMail(judgement, judged.spam_threshold, problem))
+            request = judged.key
+            problem = user_problem(self._config(), request.user) if request.explains_user else None
+            if request.user and not self._has_warned:
+                self._warn_of_unused_users()
+            request.answer.set_result(JudgedMail(judgement, judged.spam_threshold, problem))
 
-    def _warn_once(self, problem: UserProblem | None) -> None:
+    def _warn_of_unused_users(self) -> None:
         """Log that clients name users but no setting gives users labels. Other problems may be intended.
 
         With shared labels, most programs name a user too. An alias or a sender has no Maildir.
         """
-        if problem is UserProblem.UNMAPPED and not self._has_warned:
+        if problem_of_all_users(self._config()) is UserProblem.UNMAPPED:
             self._has_warned = True
             why = "clients name users, but [learning] user_maildir is not set, so no labels apply to their mail"
             emit(logging.WARNING, "users-unused", why=why)

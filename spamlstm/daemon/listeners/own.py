@@ -53,7 +53,7 @@ async def _answer(client: ClientConnection) -> bytes:
         raise _BadRequestError
     raw = client.take(int(length))
     name = "" if user == b"-" else unquote(user.decode("ascii", "replace"), errors="replace")
-    judged = await client.judged(raw, name)
+    judged = await client.judged(raw, name, explains_user=True)
     tagged = await client.tagged(raw, judged, bogosity=form == b"bogosity")
     problem = f" {judged.user_problem}" if judged.user_problem else ""
     return f"OK {judged.judgement.verdict} {len(tagged)}{problem}\n".encode("ascii") + tagged

@@ -1,7 +1,9 @@
 """Connections to hostile and broken IMAP servers."""
 
 import contextlib
+import imaplib
 import itertools
+import os
 import socket
 import threading
 import tracemalloc
@@ -23,7 +25,7 @@ from spamlstm.daemon.imap.answers import (
     flags_from_items,
 )
 from spamlstm.daemon.imap.connection import ImapConnection
-from spamlstm.daemon.imap.exchange import FLAGS
+from spamlstm.daemon.imap.exchange import FLAGS, NEW
 
 pytest.importorskip("imapclient")
 
@@ -285,7 +287,7 @@ def test_a_server_that_drips_is_left(monkeypatch, name):
 
 
 def test_every_way_to_read_is_limited():
-    """However a library reads from the socket, bytes and time are counted: imaplib of newer Pythons calls `recv`."""
+    """However a library reads from the socket, bytes and time are counted."""
     for read in (lambda ours: ours.recv(9), lambda ours: ours.recv_into(bytearray(9))):
         limits = allowance.Allowance(bytes=12)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -298,6 +300,48 @@ def test_every_way_to_read_is_limited():
                 limits.until = 0.0
                 with pytest.raises(TimeoutError):
                     read(ours)
+
+
+def test_nothing_depends_on_how_imaplib_buffers(monkeypatch):
+    """The file from which imaplib reads up to Python 3.13 is not used, as later versions have none."""
+
+    def missing(_imap):
+        raise AssertionError
+
+    monkeypatch.setattr(imaplib.IMAP4, "file", property(missing), raising=False)
+    with connected(fetching(b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello)\r\n")) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.bodies({4: 5}) == {4: b"hello"}
+        connection.wait(0.0, 0)
+
+
+def with_more(tag, command):
+    """Answer to NOOP with more than the answer."""
+    return (well(tag, command) or b"") + (b"* 4 EXISTS\r\n" if command == b"NOOP" else b"")
+
+
+def test_bytes_in_the_buffer_end_a_wait():
+    """A change that arrived together with an answer is not waited for: the socket would not report it again."""
+    wake = os.eventfd(0)
+    with connected(with_more) as connection:
+        connection.select("INBOX", readonly=False)
+        connection.check()
+        connection.wait(1000.0, wake)
+        connection.check()
+        assert NEW in connection.take_events()
+    os.close(wake)
+
+
+def test_what_came_before_the_encryption_is_forgotten():
+    """Bytes that somebody added behind the answer to STARTTLS are not read as bytes of the encrypted connection."""
+    with connected(with_more) as connection:
+        connection.check()
+        assert connection._imap.has_received()
+        ours, theirs = socket.socketpair()
+        with contextlib.closing(connection._imap.sock), theirs:
+            connection._imap.sock = ours  # as STARTTLS does
+            theirs.sendall(b"* OK encrypted\r\n")
+            assert connection._imap.readline() == b"* OK encrypted\r\n"
 
 
 def test_a_refusal_has_its_code_but_no_text():

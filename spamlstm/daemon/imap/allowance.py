@@ -3,7 +3,6 @@
 A server may be hostile or broken. Without limits, one answer could fill the memory or last forever.
 """
 
-import errno
 import socket
 import ssl
 import time
@@ -30,8 +29,6 @@ class Allowance:
 
     bytes: int = COMMAND_BYTES
     until: float = 0.0
-    is_paused: bool = False
-    """Whether nothing is read from the socket, so that only bytes in a buffer are returned."""
 
     def renew(self, expected: int = 0) -> None:
         """Begin a new command, which causes an answer of about `expected` bytes."""
@@ -39,9 +36,7 @@ class Allowance:
         self.until = time.monotonic() + COMMAND_SECONDS + expected / BYTES_PER_SECOND
 
     def seconds(self) -> float:
-        """Return the time that is left. Raises TimeoutError if there is none, BlockingIOError if reading is paused."""
-        if self.is_paused:
-            raise BlockingIOError(errno.EAGAIN, "paused")
+        """Return the time that is left. Raises TimeoutError if there is none."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the server takes too long")
@@ -75,7 +70,7 @@ def _limited(kind: type[S], allowance: Allowance) -> type[S]:
 
     # mypy does not know a base class that is an argument.
     class LimitedSocket(kind):  # type: ignore[valid-type, misc]
-        # imaplib reads by `recv_into` up to Python 3.13, and by `recv` from Python 3.14 on.
+        # A file of the socket, as imaplib opens one up to Python 3.13, would read by `recv_into`.
         def recv_into(self, *arguments: Any) -> int:
             self.settimeout(allowance.seconds())
             count: int = super().recv_into(*arguments)

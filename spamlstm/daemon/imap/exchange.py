@@ -42,7 +42,7 @@ class ImapExchange:
     def shut(self) -> None:
         """Shut the connection. A command of another thread ends with an error."""
         with contextlib.suppress(OSError):
-            self._imap.sock.shutdown(socket.SHUT_RDWR)
+            self._imap.socket().shutdown(socket.SHUT_RDWR)
 
     def take_events(self) -> set[str]:
         """Return the kinds of changes since the last call: those that the server reported, and SELECTED."""
@@ -69,20 +69,11 @@ class ImapExchange:
 
     def wait(self, seconds: float, wake: int) -> None:
         """Wait until the server sends or closes, the descriptor `wake` is readable, or `seconds` are over."""
-        if not self._has_buffered():
+        if not self._imap.has_received():
             poll = select.poll()
-            poll.register(self._imap.sock, select.POLLIN)
+            poll.register(self._imap.socket(), select.POLLIN)
             poll.register(wake, select.POLLIN)
             poll.poll(1000 * seconds)
-
-    def _has_buffered(self) -> bool:
-        """Return whether bytes of the server were received but not yet read. The socket would not report them."""
-        self._allowance.is_paused = True
-        try:
-            pending = getattr(self._imap.sock, "pending", lambda: 0)()
-            return bool(pending or self._imap.file.peek(1))
-        finally:
-            self._allowance.is_paused = False
 
     def _has(self, capability: str) -> bool:
         return bool(self._client.has_capability(capability))

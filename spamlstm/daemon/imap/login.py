@@ -2,12 +2,12 @@
 
 import contextlib
 import imaplib
-import socket
 from typing import Any
 
 from spamlstm.config import AuthMethod, ImapConfig, TlsMode
-from spamlstm.daemon.imap.allowance import Allowance, ExcessError, plain_socket, tls_context
+from spamlstm.daemon.imap.allowance import Allowance, tls_context
 from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError, response_code
+from spamlstm.daemon.imap.limited_imap import LimitedImap
 
 
 def logged_in(account: ImapConfig, secret: str, allowance: Allowance) -> Any:
@@ -37,25 +37,9 @@ def logged_in(account: ImapConfig, secret: str, allowance: Allowance) -> Any:
 def _connected(account: ImapConfig, allowance: Allowance) -> Any:
     from imapclient import IMAPClient
 
-    class LimitedImap(imaplib.IMAP4):
-        def _create_socket(self, timeout: float | None = None) -> socket.socket:
-            del timeout
-            opened = plain_socket((account.host, account.tcp_port), allowance)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            # imapclient sends the end of a line by itself, which would otherwise wait for the server.
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if account.tls is not TlsMode.TLS:
-                return opened
-            return tls_context(allowance).wrap_socket(opened, server_hostname=account.host)
-
-        def read(self, size: int) -> bytes:
-            if size > allowance.bytes:  # otherwise memory of this size would be reserved
-                raise ExcessError("the server sends too much")
-            return super().read(size)
-
     class LimitedClient(IMAPClient):  # type: ignore[misc]  # imapclient has no type information
         def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802  its name
-            return LimitedImap(self.host, self.port)
+            return LimitedImap(account, allowance)
 
         def _set_read_timeout(self) -> None:
             """Keep the timeouts of the allowance."""

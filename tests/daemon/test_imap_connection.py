@@ -1,19 +1,13 @@
 """Connections to hostile and broken IMAP servers."""
 
 import contextlib
-import imaplib
-import itertools
-import os
-import socket
-import threading
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imap_server import account, connected, serving, well
+from imap_server import account, connected, fetching, serving, well
 
 from spamlstm.config import AuthMethod
 from spamlstm.daemon.imap import allowance
@@ -25,14 +19,9 @@ from spamlstm.daemon.imap.answers import (
     flags_from_items,
 )
 from spamlstm.daemon.imap.connection import ImapConnection
-from spamlstm.daemon.imap.exchange import FLAGS, NEW
+from spamlstm.daemon.imap.exchange import FLAGS
 
 pytest.importorskip("imapclient")
-
-
-def fetching(reply: bytes) -> Callable[[bytes, bytes], bytes | None]:
-    """Return a server that answers to FETCH with `reply` before its last line."""
-    return lambda tag, command: (reply if b"FETCH" in command else b"") + (well(tag, command) or b"")
 
 
 def test_a_message_is_read_with_peek():
@@ -241,109 +230,6 @@ def test_a_folder_has_a_limit(monkeypatch):
     assert len(searched) == 3
 
 
-SLOW = {
-    "greeting": (b"", b"* OK ready and waiting ", lambda connection: None),
-    "capabilities": (b"CAPABILITY", b"* CAPABILITY IMAP4rev1 AND SO ON ", lambda connection: None),
-    "login": (b"LOGIN", b"* OK patience\r\n", lambda connection: None),
-    "list": (b"LIST", b'* LIST () "/" "again"\r\n', lambda connection: connection.folders()),
-    "select": (b"SELECT", b"* OK patience\r\n", lambda connection: None),
-    "search": (b"UID SEARCH", b"* SEARCH 1 2 3\r\n", lambda connection: connection.existing(1, 9)),
-    "message": (
-        b"UID FETCH",
-        b"* 1 FETCH (UID 4 BODY[] {900}\r\nhello",
-        lambda connection: connection.bodies({4: 900}),
-    ),
-    "idle": (b"IDLE", b"* OK patience\r\n", lambda connection: connection.idle(0.0, 0)),
-    "check": (b"NOOP", b"* 3 EXISTS\r\n", lambda connection: connection.check()),
-}
-
-
-@pytest.mark.parametrize("name", SLOW)
-def test_a_server_that_drips_is_left(monkeypatch, name):
-    """A server that sends a byte now and then, whatever it sends, cannot keep a command alive: its time is limited."""
-    monkeypatch.setattr(allowance, "COMMAND_SECONDS", 0.3)
-    monkeypatch.setattr(allowance, "CONNECT_SECONDS", 0.3)
-    where, words, use = SLOW[name]
-    stop = threading.Event()
-
-    def drip():
-        for number in itertools.cycle(words):
-            yield bytes([number])
-            if stop.wait(0.01):
-                return
-
-    def answer(tag, command):
-        return drip() if where and command.startswith(where) else well(tag, command)
-
-    def work(port):
-        with contextlib.closing(ImapConnection.open(account(port), "secret")) as connection:
-            connection.select("INBOX", readonly=False)
-            use(connection)
-
-    with serving(answer, greeting=b"* OK ready\r\n" if where else drip()) as port:
-        with pytest.raises(AccountUnavailableError, match="in time"):
-            work(port)
-        stop.set()
-
-
-def test_every_way_to_read_is_limited():
-    """However a library reads from the socket, bytes and time are counted."""
-    for read in (lambda ours: ours.recv(9), lambda ours: ours.recv_into(bytearray(9))):
-        limits = allowance.Allowance(bytes=12)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            ours = allowance.plain_socket(listener.getsockname(), limits)
-            with ours, listener.accept()[0] as theirs:
-                theirs.sendall(b"ninebytes" * 2)
-                read(ours)
-                with pytest.raises(allowance.ExcessError):
-                    read(ours)
-                limits.until = 0.0
-                with pytest.raises(TimeoutError):
-                    read(ours)
-
-
-def test_nothing_depends_on_how_imaplib_buffers(monkeypatch):
-    """The file from which imaplib reads up to Python 3.13 is not used, as later versions have none."""
-
-    def missing(_imap):
-        raise AssertionError
-
-    monkeypatch.setattr(imaplib.IMAP4, "file", property(missing), raising=False)
-    with connected(fetching(b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello)\r\n")) as connection:
-        connection.select("INBOX", readonly=False)
-        assert connection.bodies({4: 5}) == {4: b"hello"}
-        connection.wait(0.0, 0)
-
-
-def with_more(tag, command):
-    """Answer to NOOP with more than the answer."""
-    return (well(tag, command) or b"") + (b"* 4 EXISTS\r\n" if command == b"NOOP" else b"")
-
-
-def test_bytes_in_the_buffer_end_a_wait():
-    """A change that arrived together with an answer is not waited for: the socket would not report it again."""
-    wake = os.eventfd(0)
-    with connected(with_more) as connection:
-        connection.select("INBOX", readonly=False)
-        connection.check()
-        connection.wait(1000.0, wake)
-        connection.check()
-        assert NEW in connection.take_events()
-    os.close(wake)
-
-
-def test_what_came_before_the_encryption_is_forgotten():
-    """Bytes that somebody added behind the answer to STARTTLS are not read as bytes of the encrypted connection."""
-    with connected(with_more) as connection:
-        connection.check()
-        assert connection._imap.has_received()
-        ours, theirs = socket.socketpair()
-        with contextlib.closing(connection._imap.sock), theirs:
-            connection._imap.sock = ours  # as STARTTLS does
-            theirs.sendall(b"* OK encrypted\r\n")
-            assert connection._imap.readline() == b"* OK encrypted\r\n"
-
-
 def test_a_refusal_has_its_code_but_no_text():
     """The text of a server may quote addresses, so only its code is repeated."""
 
@@ -405,13 +291,6 @@ def test_a_server_without_uidvalidity_is_not_used(code):
     answer = lambda tag, command: code + tag + b" OK done\r\n" if command[:6] == b"SELECT" else well(tag, command)  # noqa: E731
     with connected(answer) as connection, pytest.raises(CommandRefusedError, match="no UIDVALIDITY"):
         connection.select("INBOX", readonly=False)
-
-
-def test_certificates_are_verified():
-    """The default context checks the certificate and the name of the host."""
-    context = allowance.tls_context(allowance.Allowance())
-    assert context.check_hostname
-    assert context.verify_mode.name == "CERT_REQUIRED"
 
 
 @given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\0", b"")))

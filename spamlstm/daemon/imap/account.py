@@ -16,7 +16,7 @@ from spamlstm.daemon.imap.account_folders import is_junk_classified
 from spamlstm.daemon.imap.account_learning import AccountLearning
 from spamlstm.daemon.imap.account_session import AccountTally, DaemonSession
 from spamlstm.daemon.imap.account_state import AccountFolder
-from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError
+from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError, SlowServerError
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
 from spamlstm.daemon.imap.exchange import FLAGS
@@ -116,6 +116,9 @@ class ImapAccount:
         except (LoginRefusedError, CredentialsError) as error:
             self._report(str(error))
             return self._delays.refused
+        except SlowServerError as error:
+            self._report(str(error))
+            return self._delays.longest
         except AccountUnavailableError as error:
             self._report(str(error))
         except DataError as error:

@@ -1,12 +1,14 @@
-"""Sockets with limits for what a server may send: a number of bytes and a time for each command.
+"""Sockets with limits for what a server may send: a number of bytes and a time for each command, and a time in all.
 
-A server may be hostile or broken. Without limits, one answer could fill the memory or last forever.
+A server may be hostile or broken. Without limits, one answer could fill the memory or last forever, and thousands of
+commands that are answered just in time could last for days.
 """
 
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 CONNECT_SECONDS = 30.0
@@ -15,6 +17,11 @@ COMMAND_SECONDS = 120.0
 COMMAND_BYTES = 4 << 20
 # A message of 64 MB must arrive at this speed.
 BYTES_PER_SECOND = 64 << 10
+# For all commands between two pauses, such as a visit of all folders, or of one run of a command line. A server that
+# answers each command just in time has it used up after 16 commands.
+PATIENCE_SECONDS = 1800.0
+# What each command adds. Servers usually answer in a tenth of it.
+EARNED_SECONDS = 2.0
 
 S = TypeVar("S", bound=socket.socket)
 
@@ -23,35 +30,60 @@ class ExcessError(OSError):
     """A server sent more bytes than a command may cause."""
 
 
+class PatienceError(OSError):
+    """A server took too long for many commands, each of which it answered in time."""
+
+
 @dataclass(slots=True)
 class Allowance:
     """The bytes that the server may still send, and the time of the monotonic clock until which it may send them."""
 
     bytes: int = COMMAND_BYTES
     until: float = 0.0
+    patience: float = field(default_factory=lambda: PATIENCE_SECONDS)
+    """The seconds that the program may still wait for the server before the next pause."""
+    clock: Callable[[], float] = time.monotonic
 
     def renew(self, expected: int = 0) -> None:
         """Begin a new command, which causes an answer of about `expected` bytes."""
         self.bytes = COMMAND_BYTES + expected
-        self.until = time.monotonic() + COMMAND_SECONDS + expected / BYTES_PER_SECOND
+        self.until = self.clock() + COMMAND_SECONDS + expected / BYTES_PER_SECOND
+        self._add_patience(EARNED_SECONDS)
 
-    def seconds(self) -> float:
-        """Return the time that is left. Raises TimeoutError if there is none."""
-        left = self.until - time.monotonic()
-        if left <= 0:
+    def pause(self) -> None:
+        """Begin a new operation after a pause, in which the program does not wait for an answer."""
+        self.patience = PATIENCE_SECONDS
+
+    def begin(self) -> tuple[float, float]:
+        """Begin a read. Return the time now, and the seconds that the read may take.
+
+        Raises TimeoutError if the command has taken too long.
+        """
+        now = self.clock()
+        if now >= self.until:
             raise TimeoutError("the server takes too long")
-        return left
+        return now, min(self.until - now, self.patience)
+
+    def end(self, began: float) -> None:
+        """Subtract the time of a read. Raises PatienceError if all reads since the last pause took too long."""
+        self.patience -= self.clock() - began
+        if self.patience <= 0:
+            raise PatienceError("the server takes too long for many commands")
 
     def spend(self, count: int) -> None:
         """Subtract received bytes. Raises ExcessError if there were too many."""
         self.bytes -= count
         if self.bytes < 0:
             raise ExcessError("the server sends too much")
+        self._add_patience(count / BYTES_PER_SECOND)
+
+    def _add_patience(self, seconds: float) -> None:
+        self.patience = min(PATIENCE_SECONDS, self.patience + seconds)
 
 
 def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socket:
     """Return a connected socket with an allowance. Raises OSError if there is no connection."""
-    allowance.until = time.monotonic() + CONNECT_SECONDS
+    allowance.until = allowance.clock() + CONNECT_SECONDS
     opened = socket.create_connection(address, timeout=CONNECT_SECONDS)
     limited = _limited(socket.socket, allowance)(opened.family, opened.type, opened.proto, fileno=opened.detach())
     limited.settimeout(CONNECT_SECONDS)
@@ -72,15 +104,21 @@ def _limited(kind: type[S], allowance: Allowance) -> type[S]:
     class LimitedSocket(kind):  # type: ignore[valid-type, misc]
         # A file of the socket, as imaplib opens one up to Python 3.13, would read by `recv_into`.
         def recv_into(self, *arguments: Any) -> int:
-            self.settimeout(allowance.seconds())
-            count: int = super().recv_into(*arguments)
+            count: int = self._limit(super().recv_into, arguments)
             allowance.spend(count)
             return count
 
         def recv(self, *arguments: Any) -> bytes:
-            self.settimeout(allowance.seconds())
-            block: bytes = super().recv(*arguments)
+            block: bytes = self._limit(super().recv, arguments)
             allowance.spend(len(block))
             return block
+
+        def _limit(self, read: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+            began, seconds = allowance.begin()
+            self.settimeout(seconds)
+            try:
+                return read(*arguments)
+            finally:
+                allowance.end(began)
 
     return LimitedSocket

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
-from spamlstm.daemon.imap.allowance import ExcessError
+from spamlstm.daemon.imap.allowance import ExcessError, PatienceError
 from spamlstm.errors import reason_of
 
 MOST_UID = (1 << 32) - 1
@@ -28,6 +28,10 @@ class AccountUnavailableError(Exception):
 
 class LoginRefusedError(AccountUnavailableError):
     """The server refused the password or the token."""
+
+
+class SlowServerError(AccountUnavailableError):
+    """The server answered each command in time, but all of them too slowly."""
 
 
 class CommandRefusedError(AccountUnavailableError):
@@ -106,6 +110,8 @@ def explained(where: str) -> Iterator[None]:
         raise AccountUnavailableError(f"the certificate of {where} is not valid ({error.verify_message})") from error
     except ExcessError as error:
         raise AccountUnavailableError(f"{where} sends too much for one command") from error
+    except PatienceError as error:
+        raise SlowServerError(f"{where} takes too long for its answers, so the work was interrupted") from error
     except TimeoutError as error:
         raise AccountUnavailableError(f"{where} does not answer in time") from error
     except OSError as error:

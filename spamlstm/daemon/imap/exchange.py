@@ -69,6 +69,7 @@ class ImapExchange:
 
     def wait(self, seconds: float, wake: int) -> None:
         """Wait until the server sends or closes, the descriptor `wake` is readable, or `seconds` are over."""
+        self._allowance.pause()
         if not self._imap.has_received():
             poll = select.poll()
             poll.register(self._imap.socket(), select.POLLIN)

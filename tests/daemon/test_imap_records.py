@@ -105,6 +105,6 @@ def test_a_request_without_an_answer_is_withdrawn(monkeypatch):
     session = DaemonSession(account(), Config(), None, None, AccountTally("h"), requests=requests)
     assert session.judge([b"one", b"two"]) == [None, None]
     assert session.label(LabelRequestOfClient(b"three", label=Label.SPAM)) is None
-    assert [one.answer.cancelled() for one in requests._waiting] == [True, True, True]
+    assert [one.answer.cancelled() for *_, one in requests._waiting] == [True, True, True]
     requests.work()
     assert not requests

@@ -1,5 +1,7 @@
 """The queue between the listeners and the daemon's loop."""
 
+import threading
+
 import pytest
 from listening import PATIENCE, listening
 from maildirs import make as make_maildir
@@ -7,7 +9,8 @@ from tiny_bundle import SPAM
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig
 from spamlstm.config.users import UserProblem
-from spamlstm.daemon.listeners.judging import JudgeRequest
+from spamlstm.daemon.listeners import judging
+from spamlstm.daemon.listeners.judging import JudgeRequest, Judging
 
 
 @pytest.mark.parametrize(("user", "problem"), [("ann", None), ("eve", UserProblem.UNKNOWN), ("", None)])
@@ -22,3 +25,92 @@ def test_the_problem_of_a_user_is_found_only_if_asked_for(tmp_path, classifier, 
             one.requests.submit(request)
         assert asked.answer.result(PATIENCE).user_problem is problem
         assert other.answer.result(PATIENCE).user_problem is None
+
+
+@pytest.fixture
+def queue():
+    """A queue with a clock of the test, and what it woke."""
+
+    class Queue(Judging):
+        now = 0.0
+
+        def __init__(self):
+            self.woken = []
+            super().__init__(
+                classifier=None,
+                config=None,
+                label_stores=None,
+                wake=lambda: self.woken.append(bool(self)),
+                clock=lambda: self.now,
+            )
+
+        def add(self, size, at):
+            self.now = at
+            self.submit(JudgeRequest(bytes(size)))
+
+        def sizes(self):
+            """Take all usual requests, and return their sizes in the order of their turns."""
+            return [len(one.raw) for some in iter(lambda: self._take(judging.MOST_AT_ONCE), []) for one in some]
+
+    return Queue()
+
+
+def test_clients_that_always_wait_with_larger_messages_delay_nobody(queue):
+    """A small message comes before those of 255 clients that have each sent one of 120 KB."""
+    for number in range(255):
+        queue.add(120_000, 0.001 * number)
+    queue.add(2_000, 1.0)
+    assert queue.sizes()[:2] == [2_000, 120_000]
+
+
+def test_no_message_waits_forever_for_smaller_ones(queue):
+    """A message is overtaken only by those that come within seconds; messages of one size keep their order."""
+    queue.add(120_000, 0.0)
+    late = judging.YIELD_SECONDS * 120_000
+    for number in range(100):
+        queue.add(500 + number % 2, number * late / 50)
+    order = queue.sizes()
+    assert order.index(120_000) == 50
+    assert late < 10
+
+
+def test_few_large_messages_are_taken_together(queue):
+    """What is classified together has few bytes, so that a message that comes meanwhile waits briefly."""
+    for _ in range(9):
+        queue.add(100_000, 0.0)
+    assert len(queue._take(judging.MOST_AT_ONCE)) == judging.LARGE_BYTES // 100_000
+    queue.add(10, 0.1)
+    assert [len(one.raw) for one in queue._take(judging.MOST_AT_ONCE)] == [10, 100_000, 100_000]
+    assert len(queue._take(1)) == 1
+
+
+def test_a_request_after_the_last_was_taken_wakes_the_loop(queue):
+    """A loop that took the last request may sleep, so the next request wakes it. A loop that has work is not woken."""
+    queue.add(1, 0.0)
+    queue.add(2, 0.0)
+    assert queue.sizes() == [1, 2]
+    queue.add(3, 0.0)
+    assert queue.woken == [True, True]
+
+
+def test_usual_messages_do_not_wait_for_all_large_ones(tmp_path, classifier):
+    """Of the large messages that wait, each turn of the loop answers few, and before them a usual one that came later.
+
+    In the end all have answers.
+    """
+    held, turns = threading.Event(), []
+    mails = [SPAM.ljust(judging.LARGE_BYTES + 1, b"x")] * (2 * judging.MOST_LARGE + 1) + [SPAM]
+    asked = [JudgeRequest(mail) for mail in mails]
+
+    def work(requests):
+        held.wait(PATIENCE)
+        requests.work()
+        turns.append([one.answer.done() for one in asked])
+
+    with listening(tmp_path / "state", classifier, work=work) as one:
+        for request in asked:
+            one.requests.submit(request)
+        held.set()
+        assert [request.answer.result(PATIENCE).judgement.verdict for request in asked] == ["spam"] * len(asked)
+    assert [sum(turn[:-1]) for turn in turns[:3]] == [judging.MOST_LARGE, 2 * judging.MOST_LARGE, len(asked) - 1]
+    assert turns[0][-1]

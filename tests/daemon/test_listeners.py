@@ -12,7 +12,6 @@ import socket
 import stat
 import threading
 import zlib
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -24,8 +23,8 @@ from maildirs import make as make_maildir
 from tiny_bundle import HAM, SPAM, UNSURE, make
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, SpamdConfig
-from spamlstm.daemon.listeners import connection, judging, listener, receiving_budget
-from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
+from spamlstm.daemon.listeners import connection, listener, receiving_budget
+from spamlstm.daemon.listeners.judging import JudgeRequest, JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import points, tag
@@ -263,7 +262,7 @@ def test_a_client_that_sends_nothing_is_dropped(spamd, running, monkeypatch):
 
 def test_a_client_that_takes_no_answer_is_dropped(spamd, running, monkeypatch, wait):
     """A client that does not read its answer does not keep its connection."""
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 1.0)
     mail = SPAM + b"x" * (8 << 20)
     with connected(spamd, 1, b"PROCESS SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(mail), mail)):
         wait(lambda: running.listeners.snapshot()["spamd"]["dropped"] == 1)
@@ -517,7 +516,7 @@ def test_the_request_of_a_dropped_client_is_not_classified(tmp_path, classifier,
     with listening(tmp_path / "state", classifier, config, work=work) as one:
         with connected(f"{tmp_path}/spamd.sock", 1, CHECK_SPAM):
             assert asked.wait(PATIENCE)
-            (request,) = one.requests._waiting
+            ((*_, request),) = one.requests._waiting
             (task,) = one.listeners._listeners["spamd"].connections.values()
             one.listeners._loop.call_soon_threadsafe(task.cancel)
             wait(lambda: one.listeners.snapshot()["spamd"]["dropped"] == 1)
@@ -691,29 +690,6 @@ def test_listeners_follow_the_configuration(tmp_path, running, config):
     assert exchange(str(running.state / "filter.sock"), filter_request(HAM)).startswith(b"OK ham ")
 
 
-def test_usual_messages_do_not_wait_for_all_large_ones(tmp_path, classifier):
-    """Of the large messages that wait, each turn of the loop answers few, and before them a usual one that came later.
-
-    In the end all have answers.
-    """
-    held, turns = threading.Event(), []
-    mails = [SPAM.ljust(judging.LARGE_BYTES + 1, b"x")] * (2 * judging.MOST_LARGE + 1) + [SPAM]
-    asked = [JudgeRequest(mail) for mail in mails]
-
-    def work(requests):
-        held.wait(PATIENCE)
-        requests.work()
-        turns.append([one.answer.done() for one in asked])
-
-    with listening(tmp_path / "state", classifier, work=work) as one:
-        for request in asked:
-            one.requests.submit(request)
-        held.set()
-        assert [request.answer.result(PATIENCE).judgement.verdict for request in asked] == ["spam"] * len(asked)
-    assert [sum(turn[:-1]) for turn in turns[:3]] == [judging.MOST_LARGE, 2 * judging.MOST_LARGE, len(asked) - 1]
-    assert turns[0][-1]
-
-
 def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     """A client whose whole request was received gets its answer although the daemon stops, a late client an error."""
     held, asked = threading.Event(), threading.Event()
@@ -735,33 +711,6 @@ def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     one.requests.submit(late)
     with pytest.raises(JudgingError, match="is stopping"):
         late.answer.result(0)
-
-
-def test_a_request_wakes_a_loop_that_takes_the_one_before():
-    """If the loop takes the last request while another one is added, the loop is woken, and does not sleep over it."""
-
-    class Taken(deque):
-        """A queue that the loop empties just before a request is added."""
-
-        def append(self, request):
-            self.clear()
-            super().append(request)
-
-    woken = []
-    requests = Judging(classifier=None, config=None, label_stores=None, wake=lambda: woken.append(bool(requests)))
-    requests._waiting = Taken()
-    for _ in range(2):
-        requests.submit(JudgeRequest(SPAM))
-    assert woken == [True, True]
-
-
-def test_requests_that_wait_together_wake_the_loop_once():
-    """A loop that works on many requests is not woken for each of them."""
-    woken = []
-    requests = Judging(classifier=None, config=None, label_stores=None, wake=lambda: woken.append(bool(requests)))
-    for _ in range(3):
-        requests.submit(JudgeRequest(SPAM))
-    assert woken == [True]
 
 
 def test_the_counts(running, spamd, own, wait):

@@ -10,7 +10,7 @@ from mta import CLIENT, packet
 from spamlstm.config import MilterConfig
 from spamlstm.daemon.listeners.connection import ClientConnection, ListenerCounts
 from spamlstm.daemon.listeners.milter import serve_milter
-from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
+from spamlstm.daemon.listeners.receiving_budget import MOST_BUFFERED, ReceivingBudget
 from spamlstm.daemon.listeners.rspamd import serve_rspamd
 
 MTA = [
@@ -32,6 +32,7 @@ class Stream:
         self.blocks, self.seconds = list(zip(blocks, seconds, strict=True)), seconds
         self.clock, self.found = 0.0, []
         self.client = None
+        self.sent = b""
 
     async def receive(self, _limit):
         if not self.blocks:
@@ -42,24 +43,30 @@ class Stream:
         self.found.append(self.client.is_slow())
         return bytearray(block)
 
-    async def send(self, _data, _limit):
+    async def send(self, data, _limit):
         """Take an answer immediately."""
+        self.sent += data
 
 
-def slow(protocol, blocks, seconds):
-    """Return whether the client was slow when each block and the end arrived."""
+def served(protocol, blocks, seconds, *, left=MOST_BUFFERED):
+    """Serve a client while there are `left` bytes of memory for large requests. Return its stream."""
 
     async def serve():
         asyncio.get_running_loop().time = lambda: stream.clock
-        stream.client = ClientConnection(
-            stream, judging=None, answers=None, counts=ListenerCounts(""), budget=ReceivingBudget()
-        )
+        budget = ReceivingBudget()
+        budget.left = left
+        stream.client = ClientConnection(stream, judging=None, answers=None, counts=ListenerCounts(""), budget=budget)
         async with stream.client.time_limit:
             await protocol(stream.client)
 
     stream = Stream(blocks, seconds)
     asyncio.run(serve())
-    return stream.found
+    return stream
+
+
+def slow(protocol, blocks, seconds):
+    """Return whether the client was slow when each block and the end arrived."""
+    return served(protocol, blocks, seconds).found
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,12 @@ def test_bytes_that_were_sent_quickly_give_no_time_to_stop():
     found = slow(partial(serve_rspamd, password=None), [*HTTP[:2], *chunks, b"1\r\n"], [0, 0, *[0.5] * 30, 2.5])
     assert found == [False] * 32 + [True, True]
     assert not any(slow(partial(serve_rspamd, password=None), [*HTTP[:2], *chunks], [0, 0, *[1] * 30]))
+
+
+def test_requests_that_are_sent_far_ahead_are_refused_if_the_memory_is_full():
+    """A client that sends further requests before it has its answer gets an error in the form of HTTP, and no more."""
+    stream = served(partial(serve_rspamd, password=None), [HTTP[0], HTTP[0] * 10_000, HTTP[0]], [0, 0, 0], left=0)
+    answers = stream.sent.split(b"HTTP/1.1 ")[1:]
+    assert [one[:3] for one in answers] == [b"200", b"503"]
+    assert stream.client.counts.refused == 1
+    assert stream.blocks == [(HTTP[0], 0)]

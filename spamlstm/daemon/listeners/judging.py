@@ -7,9 +7,11 @@ next request uses them.
 """
 
 import contextlib
+import heapq
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -40,6 +42,10 @@ CLASSIFIED_TOGETHER = 16
 # wait until all large ones are classified, which takes up to 0.5 s for each.
 LARGE_BYTES = 1 << 18
 MOST_LARGE = 2
+# Of the other messages, a smaller one comes before larger ones that came up to this time earlier for each byte of the
+# difference (20 s for LARGE_BYTES). Otherwise 255 clients that send messages of 120 KB without end, each one at a time,
+# would keep others waiting for seconds. A message that waits longer is not overtaken any more.
+YIELD_SECONDS = 20.0 / LARGE_BYTES
 
 T = TypeVar("T")
 
@@ -123,13 +129,17 @@ class Judging:
         label_stores: LabelStores,
         wake: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._classifier = classifier
         self._config = config
         self._label_stores = label_stores
         self._wake = wake
         self._beat = beat
-        self._waiting: deque[AnyRequest] = deque()
+        self._clock = clock
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[float, int, AnyRequest]] = []
+        """A heap of the usual requests with the time by which they are ordered, and their number."""
         self._large: deque[AnyRequest] = deque()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -143,9 +153,11 @@ class Judging:
         """Add a request. Its `answer` is set later by the loop, or immediately to a JudgingError after `close`."""
         with self._lock:
             closed = self._is_closed
-            if not closed:
-                (self._large if len(request.raw) > LARGE_BYTES else self._waiting).append(request)
-            # Counted after the request was added, because the loop may take the earlier requests at any time.
+            if not closed and len(request.raw) > LARGE_BYTES:
+                self._large.append(request)
+            elif not closed:
+                time_of_turn = self._clock() + YIELD_SECONDS * len(request.raw)
+                heapq.heappush(self._waiting, (time_of_turn, next(self._numbers), request))
             is_only = len(self._waiting) + len(self._large) == 1
         if closed:
             request.answer.set_exception(JudgingError("spamlstm is stopping"))
@@ -154,17 +166,32 @@ class Judging:
 
     def work(self) -> None:
         """Answer the requests that wait, at most MOST_AT_ONCE, and at most MOST_LARGE with large messages."""
-        for queue, most in ((self._waiting, MOST_AT_ONCE), (self._large, MOST_LARGE)):
-            self._answer([queue.popleft() for _ in range(min(len(queue), most))])
+        left = MOST_AT_ONCE
+        while left and (taken := self._take(min(left, CLASSIFIED_TOGETHER))):
+            left -= len(taken)
+            self._answer(taken)
+        with self._lock:
+            large = [self._large.popleft() for _ in range(min(len(self._large), MOST_LARGE))]
+        self._answer(large)
+
+    def _take(self, most: int) -> list[AnyRequest]:
+        """Take the next usual requests, at most `most` with LARGE_BYTES together."""
+        taken: list[AnyRequest] = []
+        size = 0
+        with self._lock:
+            while self._waiting and len(taken) < most:
+                size += len(self._waiting[0][2].raw)
+                if taken and size > LARGE_BYTES:
+                    break
+                taken.append(heapq.heappop(self._waiting)[2])
+        return taken
 
     def _answer(self, taken: list[AnyRequest]) -> None:
         # A client that has gone needs no answer.
         wanted = (one for one in taken if one.answer.set_running_or_notify_cancel())
         for _, group in itertools.groupby(wanted, type):
             requests = list(group)
-            for start in range(0, len(requests), CLASSIFIED_TOGETHER):
-                some = requests[start : start + CLASSIFIED_TOGETHER]
-                self._judge([one for one in some if isinstance(one, JudgeRequest)])
+            self._judge([one for one in requests if isinstance(one, JudgeRequest)])
             for one in requests:
                 with _answering(one):
                     if isinstance(one, LabelRequestOfClient):

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any
 
 from spamlstm import __version__
-from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection
+from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection, ConnectionRefusedByLimitError
 from spamlstm.daemon.listeners.http_message import (
     HttpError,
     HttpRequest,
@@ -74,6 +74,10 @@ async def serve_rspamd(client: ClientConnection, *, password: bytes | None) -> N
             if not client.received and not await client.receive():
                 return
         except TimeoutError:  # a client may keep a connection that it does not need
+            return
+        except ConnectionRefusedByLimitError as error:  # of a client that sends many requests ahead
+            client.counts.refused += 1
+            await client.send(http_failure(HttpError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)), head_only=False))
             return
         client.begin()
 

@@ -13,9 +13,11 @@ from imapclient import response_parser
 
 from spamlstm.config import MilterConfig
 from spamlstm.daemon.imap import answers as imap_answers
+from spamlstm.daemon.listeners.answer_queue import AnswerQueue
 from spamlstm.daemon.listeners.byte_stream import BLOCK, ByteStream
-from spamlstm.daemon.listeners.connection import AnswerQueue, ClientConnection, ListenerCounts
+from spamlstm.daemon.listeners.connection import ClientConnection
 from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, JudgingError
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.receiving_budget import MOST_BUFFERED, ReceivingBudget

@@ -8,7 +8,8 @@ import pytest
 from mta import CLIENT, packet
 
 from spamlstm.config import MilterConfig
-from spamlstm.daemon.listeners.connection import ClientConnection, ListenerCounts
+from spamlstm.daemon.listeners.connection import ClientConnection
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.receiving_budget import MOST_BUFFERED, ReceivingBudget
 from spamlstm.daemon.listeners.rspamd import serve_rspamd

@@ -11,7 +11,7 @@ import pytest
 
 from spamlstm.daemon import prometheus
 from spamlstm.daemon.imap.account_session import AccountTally
-from spamlstm.daemon.listeners.connection import ListenerCounts
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.server import answering, ask
 from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.errors import UnavailableError

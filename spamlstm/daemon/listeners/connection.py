@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import threading
-from collections import Counter, deque
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from spamlstm import __version__
+from spamlstm.daemon.listeners.answer_queue import AnswerQueue
 from spamlstm.daemon.listeners.byte_stream import ByteStream
 from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, Judging, LabelRequestOfClient
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.receiving_budget import FREE_BYTES, STEP, ReceivingBudget
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import tag
@@ -29,75 +27,6 @@ _BUSY = "too much mail is being received; try again later"
 
 class ConnectionRefusedByLimitError(Exception):
     """A request that exceeds a limit. The message is a phrase for the client."""
-
-
-@dataclass(slots=True)
-class ListenerCounts:
-    """The numbers of one listener since the start. Only the thread of the listeners changes them."""
-
-    address: str
-    connections: int = 0
-    open: int = 0
-    judged: Counter[str] = field(default_factory=Counter)
-    """Numbers of answered requests by verdict."""
-    labelled: int = 0
-    """Number of labels that clients added or removed."""
-    refused: int = 0
-    """Number of requests that broke the protocol or a limit."""
-    dropped: int = 0
-    """Number of connections that were closed because they were slow or too many."""
-    errors: int = 0
-    """Number of bugs."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return all values as a JSON-serializable dict."""
-        return {
-            "address": self.address,
-            "connections": self.connections,
-            "open": self.open,
-            "judged": dict(self.judged),
-            "labelled": self.labelled,
-            "refused": self.refused,
-            "dropped": self.dropped,
-            "errors": self.errors,
-        }
-
-
-class AnswerQueue:
-    """The answers to requests on their way from the daemon's loop to the thread of the listeners.
-
-    Several answers share one wake-up of the thread.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ready: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
-        self._lock = threading.Lock()
-
-    def expect(self, request: AnyRequest) -> "asyncio.Future[Any]":
-        """Return a future in the thread of the listeners that gets the answer to `request`."""
-        expected = self._loop.create_future()
-        request.answer.add_done_callback(lambda given: self._add(given, expected))
-        return expected
-
-    def _add(self, given: "Future[Any]", expected: "asyncio.Future[Any]") -> None:
-        with self._lock:
-            first = not self._ready
-            self._ready.append((given, expected))
-        if first:
-            with contextlib.suppress(RuntimeError):  # the thread has ended
-                self._loop.call_soon_threadsafe(self._hand_over)
-
-    def _hand_over(self) -> None:
-        with self._lock:
-            ready, self._ready = self._ready, deque()
-        for given, expected in ready:
-            if expected.done():  # the client has gone
-                continue
-            if (error := given.exception()) is not None:
-                expected.set_exception(error)
-            else:
-                expected.set_result(given.result())
 
 
 class ClientConnection:

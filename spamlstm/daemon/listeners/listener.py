@@ -5,14 +5,11 @@ import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from spamlstm.daemon.listeners.answer_queue import AnswerQueue
 from spamlstm.daemon.listeners.byte_stream import ByteStream
-from spamlstm.daemon.listeners.connection import (
-    TOTAL_SECONDS,
-    AnswerQueue,
-    ClientConnection,
-    ListenerCounts,
-)
+from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection
 from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
 from spamlstm.filtering.failures import logger
 

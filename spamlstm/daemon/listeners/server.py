@@ -18,10 +18,11 @@ from typing import Any, assert_never
 from spamlstm.config import AnyListener, Config, FilterConfig, HttpConfig, MilterConfig, SpamdConfig
 from spamlstm.config.addresses import UNIX, Address, parse_address
 from spamlstm.config.passwords import read_password
+from spamlstm.daemon.listeners.answer_queue import AnswerQueue
 from spamlstm.daemon.listeners.byte_stream import BLOCK
-from spamlstm.daemon.listeners.connection import AnswerQueue, ListenerCounts
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.listener import STOP_SECONDS, Listener, Protocol
+from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget

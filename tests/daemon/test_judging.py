@@ -1,16 +1,19 @@
 """The queue between the listeners and the daemon's loop."""
 
+import logging
 import threading
 
 import pytest
 from listening import PATIENCE, listening
 from maildirs import make as make_maildir
-from tiny_bundle import SPAM
+from tiny_bundle import HAM, SPAM
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig
 from spamlstm.config.users import UserProblem
 from spamlstm.daemon.listeners import judging
-from spamlstm.daemon.listeners.judging import JudgeRequest, Judging
+from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
+from spamlstm.learning.label import Label
+from spamlstm.model.classifier import Classifier
 
 
 @pytest.mark.parametrize(("user", "problem"), [("ann", None), ("eve", UserProblem.UNKNOWN), ("", None)])
@@ -114,3 +117,48 @@ def test_usual_messages_do_not_wait_for_all_large_ones(tmp_path, classifier):
         assert [request.answer.result(PATIENCE).judgement.verdict for request in asked] == ["spam"] * len(asked)
     assert [sum(turn[:-1]) for turn in turns[:3]] == [judging.MOST_LARGE, 2 * judging.MOST_LARGE, len(asked) - 1]
     assert turns[0][-1]
+
+
+def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
+    """If a message raises an unexpected error, its client gets an error, and other clients their answers.
+
+    The labels are not used for a time, because they may be the cause.
+    """
+
+    def judge_many(mails, **arguments):
+        mails = list(mails)
+        if any(b"deadly" in raw for _, raw in mails):
+            raise AssertionError
+        return Classifier.judge_many(classifier, mails, **arguments)
+
+    monkeypatch.setattr(classifier, "judge_many", judge_many)
+    with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
+        suspended = []
+        monkeypatch.setattr(one.stores, "suspend", lambda maildir, error: suspended.append((maildir, type(error))))
+        requests = [JudgeRequest(mail, "") for mail in (SPAM, b"deadly", HAM)]
+        for request in requests:
+            one.requests.submit(request)
+        assert requests[0].answer.result(PATIENCE).judgement.verdict == "spam"
+        assert requests[2].answer.result(PATIENCE).judgement.verdict == "ham"
+        with pytest.raises(JudgingError, match="because of a bug"):
+            requests[1].answer.result(PATIENCE)
+    assert set(suspended) == {("", AssertionError)}
+
+
+def test_a_bug_with_a_label_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
+    """If a label raises an unexpected error, its client gets an error and need not wait, and others their answers."""
+    with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
+        add_label = one.stores.add_label
+
+        def failing(maildir, raw, label, **arguments):
+            if b"deadly" in raw:
+                raise AssertionError
+            return add_label(maildir, raw, label, **arguments)
+
+        monkeypatch.setattr(one.stores, "add_label", failing)
+        requests = [LabelRequestOfClient(mail, label=Label.SPAM) for mail in (b"deadly", SPAM)]
+        for request in requests:
+            one.requests.submit(request)
+        assert requests[1].answer.result(PATIENCE)
+        with pytest.raises(JudgingError, match="because of a bug"):
+            requests[0].answer.result(PATIENCE)

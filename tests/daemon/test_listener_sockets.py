@@ -1,0 +1,120 @@
+"""The sockets of the listeners, and what a reload and a stop mean for their clients."""
+
+import grp
+import os
+import re
+import socket
+import stat
+import threading
+from dataclasses import replace
+
+import pytest
+from listener_clients import CHECK_SPAM, connected, filter_request
+from listening import PATIENCE, exchange, listening
+from tiny_bundle import HAM, SPAM, make
+
+from spamlstm.config import Config, SpamdConfig
+from spamlstm.daemon.listeners.judging import JudgingError, LabelRequestOfClient
+from spamlstm.errors import UnavailableError
+from spamlstm.learning.label import Label
+from spamlstm.model.classifier import Classifier
+
+
+def test_the_modes_of_the_sockets(tmp_path, classifier):
+    """A configured Unix socket is for this user and a group, the socket in the state folder for this user only."""
+    group = grp.getgrgid(os.getegid()).gr_name
+    config = Config(spamd=SpamdConfig(listen=f"unix:{tmp_path}/s", group=group))
+    with listening(tmp_path / "state", classifier, config):
+        status = (tmp_path / "s").stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, os.getegid())
+        assert stat.S_IMODE((tmp_path / "state" / "filter.sock").stat().st_mode) == 0o600
+    assert not (tmp_path / "state" / "filter.sock").exists()
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("listen", "group", "words"),
+    [
+        ("unix:{0}/no/s", None, "the folder {0}/no does not exist"),
+        ("unix:{0}/file", None, "in use"),
+        ("unix:{0}/served", None, "in use"),
+        ("127.0.0.1:{1}", None, "in use"),
+        ("unix:{0}/s", "no-such-group", "there is no group 'no-such-group'"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_an_error(tmp_path, classifier, listen, group, words):
+    """The daemon does not start without a configured listener, and says why. Files of others are not replaced."""
+    (tmp_path / "file").write_text("text")
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
+        unix.bind(str(tmp_path / "served"))
+        unix.listen()
+        tcp.bind(("127.0.0.1", 0))
+        tcp.listen()
+        values = str(tmp_path), tcp.getsockname()[1]
+        config = Config(spamd=SpamdConfig(listen=listen.format(*values), group=group))
+        with pytest.raises(UnavailableError, match=re.escape(words.format(*values))):
+            listening(tmp_path / "state", classifier, config).__enter__()
+        assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_socket_file_without_a_server_is_replaced(tmp_path, classifier, config):
+    """A crash leaves the file of a socket. The next start replaces it."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(f"{tmp_path}/spamd.sock")
+    with listening(tmp_path / "state", classifier, config):
+        assert exchange(f"{tmp_path}/spamd.sock", b"PING SPAMC/1.5\r\n\r\n") == b"SPAMD/1.5 0 PONG\r\n"
+
+
+def test_a_long_path_of_the_state_folder(tmp_path, classifier):
+    """The socket in the state folder works below any path."""
+    state = tmp_path / ("x" * 100) / ("y" * 100)
+    with listening(state, classifier):
+        folder = os.open(state, os.O_PATH)
+        try:
+            assert exchange(f"/proc/self/fd/{folder}/filter.sock", filter_request(SPAM)).startswith(b"OK spam ")
+        finally:
+            os.close(folder)
+
+
+def test_a_changed_model_or_configuration_is_used_for_the_next_request(tmp_path, running, spamd, classifier):
+    """After a reload, clients get the verdicts of the new model, also on connections that are already open."""
+    with connected(spamd, 1) as (client,):
+        running.classifier = Classifier.open(make(tmp_path / "wrong", weight=-6.0), personal_features=True)
+        client.sendall(CHECK_SPAM.partition(b"\r\n")[2])
+        assert client.recv(1 << 16).startswith(b"SPAMD/1.1 0 EX_OK\r\nSpam: False ;")
+
+
+def test_listeners_follow_the_configuration(tmp_path, running, config):
+    """A reload starts, moves and ends listeners; an error names the listener, and the others run."""
+    running.listeners.reconfigure(replace(config, spamd=SpamdConfig(listen=f"unix:{tmp_path}/other.sock")))
+    assert exchange(f"{tmp_path}/other.sock", b"PING SPAMC/1.5\r\n\r\n") == b"SPAMD/1.5 0 PONG\r\n"
+    with pytest.raises(FileNotFoundError):
+        exchange(f"{tmp_path}/spamd.sock", b"")
+    with pytest.raises(UnavailableError, match=r"\[spamd\] cannot listen on"):
+        running.listeners.reconfigure(replace(config, spamd=SpamdConfig(listen=f"unix:{tmp_path}/no/s")))
+    running.listeners.reconfigure(Config())
+    assert set(running.listeners.snapshot()) == {"own"}
+    assert exchange(str(running.state / "filter.sock"), filter_request(HAM)).startswith(b"OK ham ")
+
+
+def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
+    """A client whose whole request was received gets its answer although the daemon stops, a late client an error."""
+    held, asked = threading.Event(), threading.Event()
+    answers = []
+
+    def work(requests):
+        asked.set()
+        held.wait(PATIENCE)
+        requests.work()
+
+    with listening(tmp_path / "state", classifier, config, work=work) as one:
+        client = threading.Thread(target=lambda: answers.append(exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM)))
+        client.start()
+        assert asked.wait(PATIENCE)
+        threading.Timer(0.05, held.set).start()
+    client.join(PATIENCE)
+    assert [answer.partition(b" ;")[0] for answer in answers] == [b"SPAMD/1.1 0 EX_OK\r\nSpam: True"]
+    late = LabelRequestOfClient(SPAM, "", label=Label.SPAM)
+    one.requests.submit(late)
+    with pytest.raises(JudgingError, match="is stopping"):
+        late.answer.result(0)

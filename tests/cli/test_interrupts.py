@@ -1,5 +1,6 @@
 """Ctrl-C at any moment after Python's own start ends a command with 130 and without a traceback."""
 
+import signal
 import subprocess
 import sys
 
@@ -63,3 +64,11 @@ def test_an_ignored_interrupt_stays_ignored(root):
     status, output, complaints = interrupted("spamlstm.cli.model", "model", "list", root=root, before=before)
     assert (status, complaints) == (0, b"")
     assert b"default" in output
+
+
+def test_a_failed_start_restores_the_signal_handlers(spamlstm, tmp_path):
+    """A start that fails leaves the signal handlers of the process as they were."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    assert spamlstm("run", tmp_path / "none")[0] == 66
+    assert [signal.getsignal(number) for number in numbers] == before

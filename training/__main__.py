@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.console import Console
 from spamlstm.errors import UserError
 from spamlstm.model.bundle import MANIFEST
 
-from . import progress
+from . import progress, reading
 from .options import (
     Bare,
     Corpora,
@@ -49,9 +49,6 @@ from .options import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from .dataset import Dataset, Limits
-    from .generated import Modern
 
 app = typer.Typer(
     help="Train a model on labelled mail, fine-tune one, or compare networks.",
@@ -118,8 +115,16 @@ def fit(
     added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
     recipe = replace(recipe, bare=bare, lent=lent, weights=tuple(map(chosen_weight, weight or ())))
-    data, limits = _load(
-        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
+    data, limits = reading.read_mail(
+        console,
+        corpus,
+        first=first,
+        synthetic=synthetic,
+        seed=seed,
+        threads=threads,
+        modern=added,
+        evaded=evaded,
+        kept=kept,
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -175,7 +180,8 @@ def leave_out(
     recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share)
-    data, limits = _load(
+    data, limits = reading.read_mail(
+        console,
         corpus,
         first=None,
         synthetic=synthetic,
@@ -238,8 +244,16 @@ def compare_cells(
     recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(chosen_weight, weight or ())))
-    data, limits = _load(
-        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
+    data, limits = reading.read_mail(
+        console,
+        corpus,
+        first=first,
+        synthetic=synthetic,
+        seed=seed,
+        threads=threads,
+        modern=added,
+        evaded=evaded,
+        kept=kept,
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(
@@ -287,41 +301,6 @@ def finetune(
             tick=tick,
         )
         tuning.finetune(task)
-
-
-def _load(
-    paths: list[Path],
-    *,
-    first: int | None,
-    synthetic: int,
-    seed: int,
-    threads: int,
-    style: bool = True,
-    modern: Modern | None = None,
-    evaded: float = 0.0,
-    kept: Path | None = None,
-) -> tuple[Dataset, Limits]:
-    import torch
-
-    from . import dataset
-
-    if threads:
-        torch.set_num_threads(threads)
-    limits = dataset.Limits(style=style)
-    options: dict[str, Any] = {
-        "limits": limits,
-        "first": first,
-        "synthetic": synthetic,
-        "seed": seed,
-        "modern": modern,
-        "evaded": evaded,
-    }
-    with progress.shown(console, "reading") as tick:
-        data = (
-            dataset.load_kept(kept, paths, **options, tick=tick) if kept else dataset.load(paths, **options, tick=tick)
-        )
-    _say(f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
-    return data, limits
 
 
 def _say(line: str) -> None:

@@ -157,6 +157,9 @@ def _states(made: _Graph, deep: Deep, ids: str) -> str:
         evidence = _evidence(made, deep, deep.evidence)
         embedded = made.node("Concat", [embedded, evidence], "with_evidence", axis=3)
     embedded = made.node("Reshape", [embedded, together], "embedded")  # (S, B, stride * E)
+    if deep.projection is not None:
+        projection = made.weight("projection", _array(deep.projection.weight).T)
+        embedded = made.node("MatMul", [embedded, projection], "projected")  # (S, B, I)
     if deep.ahead is None:
         return made.node("Transpose", [embedded], "states", perm=[1, 0, 2])
     layers = [layer for layer in (deep.ahead, deep.back) if layer is not None]

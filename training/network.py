@@ -2,8 +2,10 @@
 
 The wide part has one weight for each token and pair of neighbouring tokens. It adds them up for the facts and, apart,
 for the text of a message, so a long text does not dilute the facts. It learns from the labels, and does not know the
-order of words. The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both directions →
-attention and max pooling → Dense(16, ReLU) → correction. It learns to correct the wide part's logit where the order of
+order of words. The deep part is the bidirectional LSTM: embedding and evidence → projection → recurrent layer in both
+directions → attention and max pooling → Dense(16, ReLU) → correction. The projection is a linear layer that makes the
+input of the recurrent layer a fifth as wide, because the product of this input with its weights was half of the time of
+scoring (docs/decisions/0006-export.md). The deep part learns to correct the wide part's logit where the order of
 words tells more than their sum, as in spam behind innocent text. A small correction is mostly an error of the deep
 part, so only what exceeds a margin is added. The evidence of a token is its weight in the wide part, and the weight of
 its pair with the next token. With it, the deep part knows what the wide part knows of rare words
@@ -37,7 +39,8 @@ class NetworkConfig:
     wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
     with 0 it reads only embeddings. What exceeds `margin` in the correction is multiplied by `gain` and added to the
     wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md). Ids below `facts` are facts,
-    which the wide part adds up apart from the text; with 0 it does not.
+    which the wide part adds up apart from the text; with 0 it does not. A linear layer of `projection` outputs is before
+    the recurrent layer; with 0 there is none.
     """
 
     vocabulary: int
@@ -53,17 +56,23 @@ class NetworkConfig:
     margin: float = 0.2
     gain: float = 1.6
     facts: int = FACTS_END
+    projection: int = 48
 
     @property
     def step(self) -> int:
-        """The input width of the recurrent layer."""
+        """The width of the embeddings and the evidence of one step."""
         return self.stride * (self.embedding + (2 if self.evidence else 0))
+
+    @property
+    def input(self) -> int:
+        """The input width of the recurrent layer."""
+        return self.projection or self.step
 
     @property
     def features(self) -> int:
         """The output width of one step."""
         if self.cell == "mean":
-            return self.step
+            return self.input
         return self.hidden if self.one_way else 2 * self.hidden
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,10 +113,11 @@ class Deep(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.3)
         nn.init.zeros_(self.embedding.weight[0])
         self.register_buffer("evidence", torch.zeros(config.evidence) if config.evidence else None)
+        self.projection = nn.Linear(config.step, config.projection, bias=False) if config.projection else None
         recurrent = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}.get(config.cell)
-        self.ahead = recurrent(config.step, config.hidden, batch_first=True) if recurrent else None
+        self.ahead = recurrent(config.input, config.hidden, batch_first=True) if recurrent else None
         self.back = (
-            recurrent(config.step, config.hidden, batch_first=True) if recurrent and not config.one_way else None
+            recurrent(config.input, config.hidden, batch_first=True) if recurrent and not config.one_way else None
         )
         self.attention = nn.Linear(config.features, 1, bias=False)
         self.dense = nn.Linear(2 * config.features, config.dense)
@@ -125,6 +135,8 @@ class Deep(nn.Module):
         if self.evidence is not None:
             embedded = torch.cat((embedded, self._evidence_of(ids, self.evidence)), -1)
         embedded = embedded.reshape(len(ids), -1, self.config.step)  # (B, S, stride * E)
+        if self.projection is not None:
+            embedded = self.projection(embedded)  # (B, S, I)
         steps = (lengths + stride - 1) // stride
         position = _positions(embedded[..., 0])  # (1, S)
         valid = position < steps[:, None]  # (B, S)
@@ -158,7 +170,7 @@ class Deep(nn.Module):
         return evidence[torch.stack((ids, pairs), -1)]
 
     def states(self, embedded: Tensor, steps: Tensor, position: Tensor) -> Tensor:
-        """(B, S, stride * E) → (B, S, F), the states of the forward and the backward layer.
+        """(B, S, I) → (B, S, F), the states of the forward and the backward layer.
 
         For the backward layer, each row is reversed within its own length. A packed sequence gives the same result but
         takes several times as long on a CPU.

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 def load(bundle: Bundle) -> Network:
     """Return the exact network, or that with int8 tables for a slim bundle. DataError if its layout is unknown."""
     try:
-        # Older networks add the whole correction, and add up facts together with the text.
-        network = Network(NetworkConfig(**({"margin": 0.0, "gain": 1.0, "facts": 0} | bundle.manifest["network"])))
+        # Older networks add the whole correction, add up facts together with the text, and have no projection.
+        older = {"margin": 0.0, "gain": 1.0, "facts": 0, "projection": 0}
+        network = Network(NetworkConfig(**(older | bundle.manifest["network"])))
         exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
         state = _dequantize(bundle, network.config) if exact is None else safetensors.torch.load(exact)
         network.load_state_dict(state)
@@ -50,6 +51,7 @@ def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
         "embedding.weight": _float(found, "embedding"),
         "attention.weight": found["attention"].T,
         **({"evidence": _float(found, "evidence")} if config.evidence else {}),
+        **({"projection.weight": found["projection"].T} if config.projection else {}),
         **{f"{name}.bias": found[f"{name}_bias"] for name in ("dense", "out")},
         # The quantizer transposes these.
         **{

@@ -47,7 +47,9 @@ def recipe():
     from training.learn import Recipe
     from training.network import NetworkConfig
 
-    shape = NetworkConfig(vocabulary=700, embedding=16, stride=2, hidden=16, dropout=0.0, buckets=4096, evidence=4096)
+    shape = NetworkConfig(
+        vocabulary=700, embedding=16, stride=2, hidden=16, dropout=0.0, buckets=4096, evidence=4096, projection=12
+    )
     return Recipe(
         shape, epochs=3, per_epoch=600, wide_parts=2, batch_tokens=1_500, batch_rows=16, rate=1e-2, average=0.9
     )

@@ -21,7 +21,16 @@ def _network(cell, one_way):
     """A network without a wide part: only the deep part becomes an ONNX graph."""
     torch.manual_seed(5)
     shape = NetworkConfig(
-        VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0, evidence=500
+        VOCABULARY,
+        embedding=12,
+        stride=4,
+        hidden=9,
+        dense=7,
+        cell=cell,
+        one_way=one_way,
+        buckets=0,
+        evidence=500,
+        projection=10,
     )
     network = Network(shape)
     wide = Wide(NetworkConfig(VOCABULARY, buckets=500))
@@ -93,10 +102,13 @@ def test_one_graph_serves_every_batch_and_length(exported, cell, one_way, int8):
 
 
 def test_only_what_exceeds_the_margin_is_added_to_the_wide_part(exported):
-    """The graph gives max(0, correction - margin) · gain, so the logit is PyTorch's, and small corrections are 0."""
+    """The graph gives max(0, correction - margin) · gain, so the logit is PyTorch's, and small corrections are 0.
+
+    The network has no projection, as networks of older bundles.
+    """
     torch.manual_seed(5)
     shape = NetworkConfig(
-        VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, margin=0.3, gain=1.6, facts=100
+        VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, margin=0.3, gain=1.6, facts=100, projection=0
     )
     network, batch = Network(shape).eval(), _batch()
     with torch.no_grad():

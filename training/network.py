@@ -39,8 +39,8 @@ class NetworkConfig:
     wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
     with 0 it reads only embeddings. What exceeds `margin` in the correction is multiplied by `gain` and added to the
     wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md). Ids below `facts` are facts,
-    which the wide part adds up apart from the text; with 0 it does not. A linear layer of `projection` outputs is before
-    the recurrent layer; with 0 there is none.
+    which the wide part adds up apart from the text; with 0 it does not. The linear layer before the recurrent layer has
+    `projection` outputs; with 0 there is none.
     """
 
     vocabulary: int
@@ -53,7 +53,7 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**18
     evidence: int = 2**18
-    margin: float = 0.2
+    margin: float = 0.3
     gain: float = 1.6
     facts: int = FACTS_END
     projection: int = 48

@@ -20,7 +20,7 @@ from spamlstm.message.message import Message
 # The version of the rendered text. It is raised with each change to the result of `render` or `cut_windows` for any
 # message, because a model can only read the version on which it was trained. tests/features/golden.py has the golden
 # outputs.
-TEXT_VERSION = 2
+TEXT_VERSION = 3
 
 FACTS = {**ALIGNMENT, **STYLE}
 SECTIONS = ("from", "subject", "trace", "hosts", "files", "body")
@@ -30,10 +30,14 @@ MARKS = (
     *(f"⟦{name}⟧" for name in (*SECTIONS, "url", "address", "tag", "same")),
 )
 BODY = "⟦body⟧"
+# Separates secondary text from the letter in a rendered text. No window contains it.
+SECONDARY = "⟦secondary⟧"
 
 # A body longer than _MAX_BODY is shortened to its head, its tail and _PASSAGES passages of length _PASSAGE between
 # them.
 _MAX_BODY = 12_000
+# At least so many windows of secondary text are kept, if there are so many.
+_FEWEST_SECONDARY = 2
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)
 # A letter for each header that sending programs write. Headers added later by servers and lists are not included.
@@ -56,6 +60,7 @@ _SLACK = 40
 def render(message: Message, route: Route | None = None) -> str:
     """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧.
 
+    Secondary text, if there is any, follows the letter after SECONDARY.
     `route` is the route of the message, for a caller that also needs it.
     """
     body, odd = _body(message)
@@ -82,7 +87,14 @@ def facts(message: Message, targets: Targets, route: Route | None = None) -> lis
 
 
 def _body(message: Message) -> tuple[str, set[str]]:
-    text = message.text
+    if not message.secondary:
+        return _normal_text(message.text)
+    letter, odd = _normal_text(message.text.removesuffix(message.secondary))
+    secondary, also_odd = _normal_text(message.secondary)
+    return f"{letter} {SECONDARY} {secondary}", odd | also_odd
+
+
+def _normal_text(text: str) -> tuple[str, set[str]]:
     return normalise(text if len(text) <= _MAX_BODY else _passages(text))
 
 
@@ -161,7 +173,8 @@ def cut_windows(text: str, *, size: int, most: int, style: bool = True) -> list[
 
     A window has the header sections and at most `size` bytes of the body. A short body is one window. The head and the
     tail of a long body are always included. The windows between them are placed at links, because spam hidden in
-    innocent text must contain a link, and otherwise at equal distances.
+    innocent text must contain a link, and otherwise at equal distances. Secondary text follows in windows of its own.
+    If there are too many windows, two of secondary text are kept.
 
     Without `style`, the facts of style and the trace are omitted. A network that classifies mail of other years and
     servers performs better without them (docs/decisions/0005-modern-ham.md).
@@ -169,14 +182,24 @@ def cut_windows(text: str, *, size: int, most: int, style: bool = True) -> list[
     head, mark, body = text.partition(BODY)
     if not style:
         head = _STYLE_MARKS.sub("", head)
-        text = head + mark + body
+    letter, _, secondary = body.partition(f" {SECONDARY}")
+    pieces, others = _pieces(letter, size), _pieces(secondary, size) if secondary else []
+    if len(pieces) + len(others) > most:
+        others = _chosen(others, max(min(_FEWEST_SECONDARY, most - 1), most - len(pieces)))
+        pieces = _chosen(pieces, most - len(others))
+    return [f"{head}{mark}{piece}" for piece in (*pieces, *others)]
+
+
+def _pieces(body: str, size: int) -> list[str]:
+    """Return a body in pieces of at most `size` bytes, each after a space."""
     # A character takes up to four bytes, so the size of most texts is known without encoding them.
     if len(body) * 4 <= size or len(body.encode()) <= size:
-        return [text]
-    pieces = _cut(body, size)
-    if len(pieces) > most:
-        pieces = [pieces[index] for index in _choose(pieces, most)]
-    return [f"{head}{mark} {piece}" for piece in pieces]
+        return [body]
+    return [f" {piece}" for piece in _cut(body, size)]
+
+
+def _chosen(pieces: list[str], most: int) -> list[str]:
+    return pieces if len(pieces) <= most else [pieces[index] for index in _choose(pieces, most)]
 
 
 def _cut(body: str, size: int) -> list[str]:

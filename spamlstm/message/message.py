@@ -48,6 +48,8 @@ class Message:
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
     """The text that a reader sees: all displayed parts, and the plain part beside a page if it says something else."""
+    secondary: str
+    """The end of `text`, of which a reader knows that it is not the letter (see `MessageText`)."""
     subject: str
     """The subject, with encoded words decoded."""
     sender: str
@@ -160,10 +162,10 @@ def parse_message(raw: bytes) -> Message:
     headers, start = reader.headers.read(_start_of_head(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))
-    text = shown_text(reader.shown)
-    if len(text) < _FEW and len(text.split()) < _FEW_WORDS:
+    shown = shown_text(reader.shown)
+    if len(shown.all) < _FEW and len(shown.all.split()) < _FEW_WORDS:
         reader.read_behind_parts()
-        text = shown_text(reader.shown)
+        shown = shown_text(reader.shown)
     plain, page = "\n".join(reader.plain), join_pages(reader.pages)
     sender = first.get("from", "")
     return Message(
@@ -175,7 +177,8 @@ def parse_message(raw: bytes) -> Message:
         size=size,
         defects=tuple(reader.defects),
         first=first,
-        text=text,
+        text=shown.all,
+        secondary=shown.secondary,
         subject=decode_words(first.get("subject", "")[:_MAX_SUBJECT]).strip(),
         sender=address(sender),
         sender_name=display_name(sender),

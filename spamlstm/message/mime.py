@@ -84,6 +84,8 @@ class MimeReader:
         self.limits: _Limits = outer.limits if outer else _Limits()
         # The multipart/alternative of the part that was opened last.
         self._alternative = 0
+        # Whether what is read belongs to an attachment or to a message within the message.
+        self._attached = outer is not None
         self._behind_parts = len(raw)
 
     def walk(self, headers: Headers, start: int) -> None:
@@ -142,6 +144,7 @@ class MimeReader:
             if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
                 return content, start
             self._alternative = 0
+            self._attached = True
             headers, start = self._inner_headers(start)
 
     def _boundary(self, content: dict[str, str], start: int) -> bytes:
@@ -178,7 +181,9 @@ class MimeReader:
         if kind is PartKind.MESSAGE:
             self._message(content, start, end)
         elif kind is not PartKind.UNREAD:
+            within, self._attached = self._attached, self._attached or attached
             self._text(content, start, end, kind, attached=attached)
+            self._attached = within
 
     def _inner_headers(self, start: int) -> tuple[Headers, int]:
         """Return the headers of the forwarded message at `start` and the position of its body. Its subject is text."""
@@ -233,7 +238,7 @@ class MimeReader:
 
     def _show(self, text: str, kind: PartKind = PartKind.PLAIN) -> None:
         self.plain.append(text)
-        self.shown.append(ShownText(text, kind, self._alternative))
+        self.shown.append(ShownText(text, kind, self._alternative, self._attached))
 
     def _without_files(self, text: str, content: dict[str, str]) -> str:
         """Return a text with its uuencoded texts decoded, and add its other uuencoded files to `parts`."""
@@ -267,4 +272,4 @@ class MimeReader:
         if page.complex:
             self.defects["page too complex"] = None
         self.pages.append(page)
-        self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative))
+        self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative, self._attached))

@@ -18,11 +18,31 @@ class PartKind(Enum):
 
 
 class ShownText(NamedTuple):
-    """The text of one part. `alternative` is the number of the multipart/alternative that contains it, or 0."""
+    """The text of one part. `alternative` is the number of the multipart/alternative that contains it, or 0.
+
+    `attached` tells that the text is that of a file, or of a message within the message.
+    """
 
     text: str
     kind: PartKind
     alternative: int
+    attached: bool = False
+
+
+class MessageText(NamedTuple):
+    """The text that a reader sees: the letter, and secondary text, of which a reader knows that it is not the letter.
+
+    Secondary text is that of attachments, of messages within the message and of invitations, a plain part that says
+    something else than the page beside it, and what a letter quotes below the headers of another message.
+    """
+
+    letter: str
+    secondary: str = ""
+
+    @property
+    def all(self) -> str:
+        """The letter and the secondary text."""
+        return f"{self.letter}\n{self.secondary}" if self.secondary else self.letter
 
 
 _KINDS = {
@@ -57,6 +77,19 @@ _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100
 _ENRICHED_TAG = re.compile(r"<param>[^<]{0,200}</param>|</?[a-z][a-z-]{0,40}>", re.IGNORECASE)
+# The fewest words of a letter beside which other text is secondary.
+FEWEST_LETTER_WORDS = 10
+# The names of From in the headers that mail programs write above a forwarded message, in some thirty languages.
+_FROM_NAMES = (
+    "From|De|Von|Da|Van|Od|Från|Fra|Lähettäjä|Feladó|Від|От|От кого|Từ|Kimden|Gönderen|Από|من|מאת|จาก|Dari|Pengirim"
+    "|Expéditeur|Absender|Remitente|Remetente|Mittente|Afzender|Nadawca|Odesílatel"
+    "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람"
+)
+_FROM_LINE = re.compile(
+    rf"(?:^[ \t]*-{{3,}}[^\n]{{0,80}}\n\s{{0,8}})?^[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n"
+    r"\s{0,8}[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]",
+    re.MULTILINE,
+)
 # A plain part beside a page is read if it has at least this many characters and says something else than the page:
 # more than this share of its words is missing in the page.
 _SHORTEST_OTHER = 40
@@ -95,32 +128,59 @@ def enriched_text(source: str) -> str:
     return _ENRICHED_TAG.sub("", source).replace("<<", "<")
 
 
-def shown_text(texts: Sequence[ShownText]) -> str:
+def shown_text(texts: Sequence[ShownText]) -> MessageText:
     """Return the text that a reader sees.
 
-    All parts are shown one below the other. The plain part of a multipart/alternative with a page, and an invitation,
-    follow only if they say something else.
+    The plain part of a multipart/alternative with a page, and an invitation, are secondary text, and are left out
+    unless they say something else. A letter of fewer than FEWEST_LETTER_WORDS words has no secondary text: all text is
+    the letter then.
     """
     if len(texts) == 1:
-        return texts[0].text
+        return _divided(texts[0].text, [])
     pages: dict[int, list[str]] = {}
-    for text, kind, alternative in texts:
+    for text, kind, alternative, _ in texts:
         if alternative and kind is PartKind.PAGE and text:
             pages.setdefault(alternative, []).append(text)
-    shown: list[str] = []
+    letter: list[str] = []
+    attached: list[str] = []
     more: list[str] = []
-    for text, kind, alternative in texts:
+    for text, kind, alternative, is_attached in texts:
         if kind is PartKind.CALENDAR:
             more.append(text)
         elif kind is PartKind.PAGE or alternative not in pages:
             if text:
-                shown.append(text)
+                (attached if is_attached else letter).append(text)
         elif len(text) >= _SHORTEST_OTHER and _says_something_else(text, "\n".join(pages[alternative])):
             more.append(text)
     for text in more:
-        if not shown or _says_something_else(text, "\n".join(shown)):
-            shown.append(text)
-    return "\n".join(shown)
+        if not (letter or attached) or _says_something_else(text, "\n".join((*letter, *attached))):
+            attached.append(text)
+    return _divided("\n".join(letter), attached)
+
+
+def _divided(letter: str, attached: Sequence[str]) -> MessageText:
+    """Return the text of a message, in which the letter ends where it quotes the headers of another message."""
+    end = quoted_headers(letter) or len(letter)
+    secondary = "\n".join((*((letter[end:],) if end < len(letter) else ()), *attached))
+    letter = letter[:end]
+    if secondary and not _has_words(letter):
+        return MessageText(f"{letter}\n{secondary}" if letter else secondary)
+    return MessageText(letter, secondary)
+
+
+def _has_words(letter: str) -> bool:
+    """Return whether a letter has FEWEST_LETTER_WORDS words; of text without spaces, three characters are a word."""
+    words = sum(1 if word.isascii() else 1 + len(word) // 3 for word in letter[:_COMPARED_TEXT].split())
+    return words >= FEWEST_LETTER_WORDS
+
+
+def quoted_headers(text: str) -> int | None:
+    """Return the position of the first headers of another message in a letter, such as a forwarded one, or None.
+
+    They are lines such as `From: Ann`, in several languages, followed by a line that also looks like a header.
+    """
+    match = _FROM_LINE.search(text)
+    return match.start() if match else None
 
 
 def _says_something_else(text: str, shown: str) -> bool:

@@ -133,13 +133,15 @@ def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
     # Candidates of the most spam-like window come first because the number of candidates is limited.
     order = sorted(range(len(windows)), key=lambda index: -logits[index])
     candidates = _candidates([windows[index] for index in order])
-    variants = [_without(windows, logits, candidate) for candidate in candidates]
-    rescored = iter(_logits(classifier, [window for changed, _ in variants for window in changed]))
+    variants = [[_removed(window, candidate) for window in windows] for candidate in candidates]
+    changed = [less for variant in variants for less, window in zip(variant, windows, strict=True) if less != window]
+    rescored = iter(_logits(classifier, changed))
     scale = classifier.bundle.calibration.scale
     causes = []
-    for candidate, (changed, unchanged) in zip(candidates, variants, strict=True):
-        remaining = message_logit([next(rescored) for _ in changed] + unchanged)
-        causes.append(_cause(candidate, round(scale * (base - remaining), 3)))
+    for candidate, variant in zip(candidates, variants, strict=True):
+        each = zip(variant, windows, logits, strict=True)
+        remaining = [logit if less == window else next(rescored) for less, window, logit in each]
+        causes.append(_cause(candidate, round(scale * (base - message_logit(remaining)), 3)))
     return sorted((cause for cause in causes if cause.contribution), key=lambda cause: -abs(cause.contribution))
 
 
@@ -161,18 +163,6 @@ def _candidates(windows: Sequence[str]) -> list[_Candidate]:
         words = (match[0] for match in _WORD.finditer(_TRACE.sub("", window)))
         found.update(((CauseKind.WORD, word), None) for word in words if not word.startswith("⟦"))
     return list(found)[:MOST_CANDIDATES]
-
-
-def _without(windows: Sequence[str], logits: Sequence[float], candidate: _Candidate) -> tuple[list[str], list[float]]:
-    """Return the windows that contain `candidate` after removing it, and the logits of all other windows."""
-    changed, unchanged = [], []
-    for window, logit in zip(windows, logits, strict=True):
-        less = _removed(window, candidate)
-        if less == window:
-            unchanged.append(logit)
-        else:
-            changed.append(less)
-    return changed, unchanged
 
 
 def _removed(window: str, candidate: _Candidate) -> str:

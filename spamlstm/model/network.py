@@ -26,16 +26,17 @@ _HEADER = re.compile(
 
 
 HIGHEST_SHARE = 0.5
-"""The share of the highest window in the logit of a message. The mean of all windows has the rest."""
+"""The share of the highest window in the logit of a message. The first window has the rest."""
 
 
 def message_logit(windows: Sequence[float]) -> float:
-    """Return the logit of a message from the logits of its windows: a weighted mean of their maximum and their mean.
+    """Return the logit of a message from the logits of its windows: a weighted mean of their maximum and the first.
 
-    With only the maximum, one unusual window would decide the verdict on a long message. With only the mean, innocent
-    text could hide spam (docs/decisions/0007-windows.md has the figures).
+    With only the maximum, one unusual window would decide the verdict on a long message. With the mean of all windows
+    in the place of the first, innocent text below the letter could hide spam (docs/decisions/0036-the-letter-first.md
+    has the figures).
     """
-    return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * sum(windows) / len(windows)
+    return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * windows[0]
 
 
 def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":

@@ -68,6 +68,8 @@ def link(url: str, text: str = "here") -> str:
     return f'<a href="{url}">{text}</a> '
 
 
+LETTER = "please read the minutes of our last meeting and tell me what you think"
+
 # Every header that the facts of alignment and the trace are made of.
 NEWSLETTER = mail(
     "Return-Path: <bounce@mail.shop.example>",
@@ -153,6 +155,18 @@ MESSAGES: dict[str, bytes] = {
         body="BEGIN:VEVENT\nORGANIZER;CN=Ann:mailto:ann@example.org\nSUMMARY:Budget\\, talk\nDESCRIPTION:Bring the\n"
         "  figures\nUID:1\nEND:VEVENT",
     ),
+    "secondary text": multipart(
+        "mixed",
+        f"Content-Type: text/plain\n\n{LETTER}",
+        "Content-Type: message/rfc822\n\nSubject: inner\n\ninner text",
+        "Content-Type: text/plain; name=a.txt\nContent-Disposition: attachment\n\nminutes of the meeting",
+    ),
+    "alternative beside a letter": multipart(
+        "alternative",
+        "Content-Type: text/plain\n\nyou have won a large prize in the summer lottery",
+        f"Content-Type: text/html\n\n<p>{LETTER}</p>",
+    ),
+    "forwarded": mail(body=f"{LETTER}\n\n---- Weitergeleitete Nachricht ----\nVon: Ann\nBetreff: Bohnen\n\nHallo"),
     "wrong content type": mail("Content-Type: text/html charset=utf-8", body="<p>hello</p>"),
     "unread office": attached("a.docx"),
     "unread archive": attached("a.zip"),

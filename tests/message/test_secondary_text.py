@@ -1,0 +1,134 @@
+"""What is not the letter is secondary text, which can raise the score of a message and never lower it."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.features.render import BODY, SECONDARY, cut_windows, render
+from spamlstm.message.message import parse_message
+from spamlstm.message.part_text import FEWEST_LETTER_WORDS, quoted_headers
+
+LETTER = "Dear winner, you have won the summer lottery. Send your bank account to our agent today."
+MINUTES = "The committee met on Monday and agreed to plant beans beside the old pond."
+TOP = "From: Ann Lee <ann@example.org>\nSubject: Papers for you\nMIME-Version: 1.0\n"
+INNER = f"Subject: garden\nContent-Type: text/plain\n\n{MINUTES}"
+
+
+def mixed(*parts: str, kind: str = "mixed") -> bytes:
+    body = "".join(f"--edge\n{part}\n" for part in parts)
+    return f'{TOP}Content-Type: multipart/{kind}; boundary="edge"\n\n{body}--edge--\n'.encode()
+
+
+def plain(text: str) -> str:
+    return f"Content-Type: text/plain; charset=utf-8\n\n{text}"
+
+
+def letter_with(*, quoted: str) -> bytes:
+    return f"{TOP}{plain(f'{LETTER}{quoted}')}".encode()
+
+
+BESIDE = {
+    "an attached text": mixed(
+        plain(LETTER), f"Content-Type: text/plain; name=a.txt\nContent-Disposition: attachment\n\n{MINUTES}"
+    ),
+    "an attached page": mixed(
+        plain(LETTER), f"Content-Type: text/html; name=a.html\nContent-Disposition: attachment\n\n<p>{MINUTES}</p>"
+    ),
+    "an attachment above the letter": mixed(
+        f"Content-Type: text/plain; name=a.txt\nContent-Disposition: attachment\n\n{MINUTES}", plain(LETTER)
+    ),
+    "a message": mixed(plain(LETTER), f"Content-Type: message/rfc822\n\n{INNER}"),
+    "a message in base64": mixed(
+        plain(LETTER),
+        "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(INNER.encode()).decode(),
+    ),
+    "an invitation": mixed(plain(LETTER), f"Content-Type: text/calendar\n\nBEGIN:VEVENT\nDESCRIPTION:{MINUTES}\n"),
+    "another plain part": mixed(plain(MINUTES), f"Content-Type: text/html\n\n<p>{LETTER}</p>", kind="alternative"),
+    "a forwarded message": letter_with(
+        quoted=f"\n\n---------- Forwarded message ---------\nFrom: Ruth\nSubject: Minutes\n\n{MINUTES}"
+    ),
+    "an answered message": letter_with(quoted=f"\n\nFrom: Ruth Ellis\nSent: Monday\nTo: Ann\n\n{MINUTES}"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_the_letter_is_the_first_window(name):
+    """The first window has the letter alone, so the score cannot be lower than without the secondary text."""
+    message = parse_message(BESIDE[name])
+    first, *others = cut_windows(render(message), size=1000, most=6)
+    read = first.partition(BODY)[2]
+    assert " ".join(read.split()) == parsed_words(LETTER)
+    assert "beans" in message.secondary
+    assert any("beans" in window for window in others)
+    assert message.text.endswith(message.secondary)
+    assert SECONDARY not in "".join((first, *others))
+
+
+def parsed_words(text: str) -> str:
+    """Return a text as it is rendered."""
+    return " ".join(render(parse_message(f"{TOP}\n{text}".encode())).partition(BODY)[2].split())
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_short_letter_has_no_secondary_text(name):
+    """Beside a letter of a few words, all text is the letter, or a spammer would attach what nobody judges."""
+    few = " ".join(LETTER.split()[: FEWEST_LETTER_WORDS - 1])
+    raw = BESIDE[name].replace(LETTER.encode(), few.encode())
+    message = parse_message(raw)
+    assert message.secondary == ""
+    assert "beans" in message.text
+
+
+QUOTED = (
+    "\nFrom: Ann\nDate: Monday\n",
+    "\n> From: Ann <ann@example.org>\n> Subject: Beans\n",
+    "\n---- Weitergeleitete Nachricht ----\nVon: Ann\nBetreff: Bohnen\n",
+    "\n-------- Message transféré --------\nDe : Ann\nObjet : Haricots\n",
+    "\n*Van:* Ann\n*Onderwerp:* Bonen\n",
+    "\nОт: Анна\nТема: Бобы\n",
+    "\n差出人: アン\n件名: 豆\n",
+)
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_quoted_headers_are_found(quoted):
+    """The headers of a quoted message are found in several languages, with the line above that announces them."""
+    assert quoted_headers(f"A few words.{quoted}\nHello") == len("A few words.\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "From: the bridge to the mill\n\nand back again",
+        "We went from: A\nto B: it was far",
+        "Date: Monday\nPlace: the garden\n",
+        "Dear Ann,\nFrom here: 3 miles\n",
+    ],
+)
+def test_other_lines_are_no_quoted_headers(text):
+    """A single line, or lines that do not begin with From, are the letter."""
+    assert quoted_headers(text) is None
+
+
+@given(st.text(max_size=300), st.text(max_size=300), st.integers(20, 80), st.integers(1, 6))
+def test_windows_of_letter_and_secondary_text(letter, secondary, size, most):
+    """There are at most so many windows, the first is of the letter, and no window has the separator."""
+    letter, secondary = letter.replace("⟦", "").replace("\0", ""), secondary.replace("⟦", "").replace("\0", "")
+    cut = cut_windows(f"head {BODY} {letter} {SECONDARY} {secondary}", size=size, most=most)
+    assert 1 <= len(cut) <= most
+    assert (
+        letter.encode().startswith(cut[0].partition(BODY)[2].lstrip(" ").rstrip().encode()[: size // 2]) or not letter
+    )
+    assert not any(SECONDARY in window for window in cut)
+    if secondary and most > 1:
+        assert len(cut) > 1
+
+
+def test_a_hostile_letter_takes_linear_time():
+    """Lines that nearly are headers of a quoted message do not slow the search down."""
+    for line in ("From:", "-" * 80 + "\n" + " " * 8, "> " * 8 + "From: a\n", "\n" * 9 + "From: x\n"):
+        text = line * 20_000
+        assert quoted_headers(text) is None or quoted_headers(text) >= 0

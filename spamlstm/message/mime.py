@@ -90,7 +90,7 @@ class MimeReader:
 
     def walk(self, headers: Headers, start: int) -> None:
         """Read all leaves of the entity whose body begins at `start`, in their order in the mail."""
-        boundaries: dict[bytes, int] = {}
+        boundaries: dict[bytes, tuple[int, bool]] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
             closing = token not in boundaries and token.endswith(b"--")
@@ -107,7 +107,7 @@ class MimeReader:
                 self._behind_parts = line_end
                 continue
             inner, begin = self.headers.read(line_end)
-            self._alternative = boundaries[boundary]
+            self._alternative, self._attached = boundaries[boundary]
             leaf = self._open(inner, begin, boundaries)
             if self.limits.entities > MAX_PARTS:
                 break
@@ -118,7 +118,9 @@ class MimeReader:
         elif not self.parts:
             self._leaf(_PLAIN, start, len(self.raw))
 
-    def _open(self, headers: Headers, start: int, boundaries: dict[bytes, int]) -> tuple[dict[str, str], int] | None:
+    def _open(
+        self, headers: Headers, start: int, boundaries: dict[bytes, tuple[int, bool]]
+    ) -> tuple[dict[str, str], int] | None:
         """Open the entity (message or part) with these headers, whose body begins at `start`.
 
         For a multipart, add its boundary to `boundaries` and return None. For a leaf, return its content headers and
@@ -137,7 +139,7 @@ class MimeReader:
                     if mime_type == "multipart/alternative":
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
-                    boundaries[boundary] = self._alternative
+                    boundaries[boundary] = self._alternative, self._attached
                     return None
                 content["type"] = "text/plain"
                 return content, start

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple
 
 
@@ -77,8 +78,9 @@ _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100
 _ENRICHED_TAG = re.compile(r"<param>[^<]{0,200}</param>|</?[a-z][a-z-]{0,40}>", re.IGNORECASE)
-# The fewest words of a letter beside which other text is secondary.
-FEWEST_LETTER_WORDS = 10
+# The fewest words of a letter beside which other text is secondary. With fewer, a spammer would need only a sentence
+# above an attachment with the spam (docs/decisions/0036-the-letter-first.md).
+FEWEST_LETTER_WORDS = 40
 # The names of From in the headers that mail programs write above a forwarded message, in some thirty languages.
 _FROM_NAMES = (
     "From|De|Von|Da|Van|Od|Från|Fra|Lähettäjä|Feladó|Від|От|От кого|Từ|Kimden|Gönderen|Από|من|מאת|จาก|Dari|Pengirim"
@@ -86,10 +88,16 @@ _FROM_NAMES = (
     "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람"
 )
 _FROM_LINE = re.compile(
-    rf"(?:^[ \t]*-{{3,}}[^\n]{{0,80}}\n\s{{0,8}})?^[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n"
-    r"\s{0,8}[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]",
+    rf"(?:^[ \t]*+-{{3,}}+[^\n]{{0,80}}\n(?:[ \t\r]*+\n){{0,4}}+)?"
+    rf"^[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n(?:[ \t>\r]*+\n){{0,4}}+"
+    r"[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]",
     re.MULTILINE,
 )
+# A word of at least two letters. Two characters of a script that is written without spaces are a word.
+_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
+_WORD = re.compile(rf"[{_UNSPACED}]{{2}}|(?:(?![{_UNSPACED}])[^\W\d_]){{2,}}")
+# Of the invitations and plain parts beside pages, at most so many are read: each is compared with all other text.
+MOST_OTHER = 20
 # A plain part beside a page is read if it has at least this many characters and says something else than the page:
 # more than this share of its words is missing in the page.
 _SHORTEST_OTHER = 40
@@ -144,15 +152,16 @@ def shown_text(texts: Sequence[ShownText]) -> MessageText:
     letter: list[str] = []
     attached: list[str] = []
     more: list[str] = []
+    compared = 0
     for text, kind, alternative, is_attached in texts:
         if kind is PartKind.CALENDAR:
             more.append(text)
         elif kind is PartKind.PAGE or alternative not in pages:
             if text:
                 (attached if is_attached else letter).append(text)
-        elif len(text) >= _SHORTEST_OTHER and _says_something_else(text, "\n".join(pages[alternative])):
-            more.append(text)
-    for text in more:
+        elif len(text) >= _SHORTEST_OTHER and (compared := compared + 1) <= MOST_OTHER:
+            more += [text] * _says_something_else(text, "\n".join(pages[alternative]))
+    for text in more[:MOST_OTHER]:
         if not (letter or attached) or _says_something_else(text, "\n".join((*letter, *attached))):
             attached.append(text)
     return _divided("\n".join(letter), attached)
@@ -160,26 +169,27 @@ def shown_text(texts: Sequence[ShownText]) -> MessageText:
 
 def _divided(letter: str, attached: Sequence[str]) -> MessageText:
     """Return the text of a message, in which the letter ends where it quotes the headers of another message."""
-    end = quoted_headers(letter) or len(letter)
+    begin = _end_of_fewest_words(letter)
+    end = len(letter) if begin is None else quoted_headers(letter, begin) or len(letter)
     secondary = "\n".join((*((letter[end:],) if end < len(letter) else ()), *attached))
     letter = letter[:end]
-    if secondary and not _has_words(letter):
-        return MessageText(f"{letter}\n{secondary}" if letter else secondary)
+    if begin is None or not _WORD.search(secondary):
+        return MessageText("\n".join(filter(None, (letter, secondary))))
     return MessageText(letter, secondary)
 
 
-def _has_words(letter: str) -> bool:
-    """Return whether a letter has FEWEST_LETTER_WORDS words; of text without spaces, three characters are a word."""
-    words = sum(1 if word.isascii() else 1 + len(word) // 3 for word in letter[:_COMPARED_TEXT].split())
-    return words >= FEWEST_LETTER_WORDS
+def _end_of_fewest_words(letter: str) -> int | None:
+    """Return the end of the first FEWEST_LETTER_WORDS words of a letter, or None if it has fewer."""
+    word = next(islice(_WORD.finditer(letter), FEWEST_LETTER_WORDS - 1, None), None)
+    return None if word is None else word.end()
 
 
-def quoted_headers(text: str) -> int | None:
-    """Return the position of the first headers of another message in a letter, such as a forwarded one, or None.
+def quoted_headers(text: str, start: int = 0) -> int | None:
+    """Return the position of the first headers of another message from `start` on, such as a forwarded one, or None.
 
     They are lines such as `From: Ann`, in several languages, followed by a line that also looks like a header.
     """
-    match = _FROM_LINE.search(text)
+    match = _FROM_LINE.search(text, start)
     return match.start() if match else None
 
 

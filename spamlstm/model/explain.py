@@ -130,8 +130,9 @@ def sender_sentence(sender: SenderIdentity, known: "KnownSender") -> str:
 def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
     logits = _logits(classifier, windows)
     base = message_logit(logits)
-    # Candidates of the most spam-like window come first because the number of candidates is limited.
-    order = sorted(range(len(windows)), key=lambda index: -logits[index])
+    # Candidates of the first window and of the most spam-like one come first, because these two make up the score, and
+    # the number of candidates is limited.
+    order = [0, *sorted(range(1, len(windows)), key=lambda index: -logits[index])]
     candidates = _candidates([windows[index] for index in order])
     variants = [[_removed(window, candidate) for window in windows] for candidate in candidates]
     changed = [less for variant in variants for less, window in zip(variant, windows, strict=True) if less != window]

@@ -68,7 +68,7 @@ def link(url: str, text: str = "here") -> str:
     return f'<a href="{url}">{text}</a> '
 
 
-LETTER = "please read the minutes of our last meeting and tell me what you think"
+LETTER = " ".join(["please read the minutes of our last meeting and tell me what you think"] * 3)
 
 # Every header that the facts of alignment and the trace are made of.
 NEWSLETTER = mail(

@@ -7,10 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.features.render import BODY, SECONDARY, cut_windows, render
+from spamlstm.message import part_text
 from spamlstm.message.message import parse_message
 from spamlstm.message.part_text import FEWEST_LETTER_WORDS, quoted_headers
 
-LETTER = "Dear winner, you have won the summer lottery. Send your bank account to our agent today."
+LETTER = (
+    "Dear winner, you have won the summer lottery. Send your bank account to our agent today. The prize was drawn in a "
+    "far country and waits in our bank for you. We pay all taxes, and nobody else must know of this before the money "
+    "has come."
+)
 MINUTES = "The committee met on Monday and agreed to plant beans beside the old pond."
 TOP = "From: Ann Lee <ann@example.org>\nSubject: Papers for you\nMIME-Version: 1.0\n"
 INNER = f"Subject: garden\nContent-Type: text/plain\n\n{MINUTES}"
@@ -75,11 +80,52 @@ def parsed_words(text: str) -> str:
 @pytest.mark.parametrize("name", BESIDE)
 def test_a_short_letter_has_no_secondary_text(name):
     """Beside a letter of a few words, all text is the letter, or a spammer would attach what nobody judges."""
-    few = " ".join(LETTER.split()[: FEWEST_LETTER_WORDS - 1])
+    few = " ".join(LETTER.split()[: FEWEST_LETTER_WORDS - 10])
     raw = BESIDE[name].replace(LETTER.encode(), few.encode())
     message = parse_message(raw)
     assert message.secondary == ""
     assert "beans" in message.text
+
+
+def test_headers_above_the_letter_do_not_hide_those_below():
+    """Lines like headers above the letter are the letter, and the message that it quotes below is secondary text."""
+    top = "From: Service Team\nDate: Monday\n\n"
+    message = parse_message(f"{TOP}{plain(f'{top}{LETTER}')}\n\nFrom: Ruth\nSubject: garden\n\n{MINUTES}".encode())
+    assert message.text.startswith(top)
+    assert "lottery" not in message.secondary
+    assert "beans" in message.secondary
+
+
+@pytest.mark.parametrize("nothing", [". " * 20, "\u200b" * 40, "1 2 3 " * 20, "a b c " * 20])
+def test_a_letter_needs_words(nothing):
+    """Signs, invisible characters, numbers and single letters are no letter beside which other text is secondary."""
+    message = parse_message(f"{TOP}{plain(nothing)}\nFrom: Bank\nDate: today\n\n{LETTER}".encode())
+    assert message.secondary == ""
+    assert "lottery" in message.text
+
+
+def test_a_part_behind_an_inner_message_is_the_letter():
+    """A message within the message does not make the parts behind it secondary text."""
+    message = parse_message(mixed("Content-Type: message/rfc822\n\nSubject: garden\n\nbeans", plain(LETTER)))
+    assert "lottery" in message.text
+    assert "lottery" not in message.secondary
+    assert "beans" in message.secondary
+
+
+@pytest.mark.parametrize("blank", ["", "\n \n", "\u200b\u200b", "- - -"])
+def test_an_attachment_without_words_has_no_window(blank):
+    """An attached text without words adds no window of the header alone."""
+    attached = "Content-Type: text/plain; charset=utf-8; name=a.txt\nContent-Disposition: attachment"
+    message = parse_message(mixed(plain(LETTER), f"{attached}\n\n{blank}"))
+    assert message.secondary == ""
+    assert len(cut_windows(render(message), size=1000, most=6)) == 1
+
+
+def test_line_ends_do_not_matter():
+    """With CR LF, the same text is the letter as with LF."""
+    raw = letter_with(quoted=f"\n\n---- Forwarded message ----\n\n\nFrom: Ruth\n\n\nSubject: Minutes\n\n{MINUTES}")
+    texts = [parse_message(form).secondary.split() for form in (raw, raw.replace(b"\n", b"\r\n"))]
+    assert texts[0] == texts[1] != []
 
 
 QUOTED = (
@@ -129,6 +175,19 @@ def test_windows_of_letter_and_secondary_text(letter, secondary, size, most):
 
 def test_a_hostile_letter_takes_linear_time():
     """Lines that nearly are headers of a quoted message do not slow the search down."""
-    for line in ("From:", "-" * 80 + "\n" + " " * 8, "> " * 8 + "From: a\n", "\n" * 9 + "From: x\n"):
+    for line in ("From:", "-" * 83 + "\n" * 9 + " " * 8, "> " * 8 + "From: a\n", "\n" * 9 + "From: x\n"):
         text = line * 20_000
         assert quoted_headers(text) is None or quoted_headers(text) >= 0
+
+
+def test_many_other_texts_take_little_time(monkeypatch):
+    """Only so many invitations and other plain parts are compared with the text, as each comparison takes time."""
+    compared = []
+    monkeypatch.setattr(part_text, "_says_something_else", lambda text, shown: compared.append(text) or True)
+    event = "Content-Type: text/calendar\n\nBEGIN:VEVENT\nDESCRIPTION:beans"
+    parse_message(mixed(plain(LETTER), *(f"{event} {number}\n" for number in range(200))))
+    assert len(compared) == part_text.MOST_OTHER
+    compared.clear()
+    page = f"Content-Type: text/html\n\n<p>{LETTER}</p>"
+    parse_message(mixed(page, *(plain(f"{MINUTES} {number}") for number in range(200)), kind="alternative"))
+    assert len(compared) == 2 * part_text.MOST_OTHER

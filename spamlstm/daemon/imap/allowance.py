@@ -48,7 +48,8 @@ class Allowance:
         """Begin a new command, which causes an answer of about `expected` bytes."""
         self.bytes = COMMAND_BYTES + expected
         self.until = self.clock() + COMMAND_SECONDS + expected / BYTES_PER_SECOND
-        self._add_patience(EARNED_SECONDS)
+        # What arrives beyond the expected bytes adds nothing, or a server would gain time by sending rubbish.
+        self.patience = min(PATIENCE_SECONDS, self.patience + EARNED_SECONDS + expected / BYTES_PER_SECOND)
 
     def pause(self) -> None:
         """Begin a new operation after a pause, in which the program does not wait for an answer."""
@@ -57,8 +58,10 @@ class Allowance:
     def begin(self) -> tuple[float, float]:
         """Begin a read. Return the time now, and the seconds that the read may take.
 
-        Raises TimeoutError if the command has taken too long.
+        Raises TimeoutError if the command has taken too long, PatienceError if all commands have.
         """
+        if self.patience <= 0:
+            raise PatienceError("the server takes too long for many commands")
         now = self.clock()
         if now >= self.until:
             raise TimeoutError("the server takes too long")
@@ -75,10 +78,6 @@ class Allowance:
         self.bytes -= count
         if self.bytes < 0:
             raise ExcessError("the server sends too much")
-        self._add_patience(count / BYTES_PER_SECOND)
-
-    def _add_patience(self, seconds: float) -> None:
-        self.patience = min(PATIENCE_SECONDS, self.patience + seconds)
 
 
 def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socket:

@@ -43,9 +43,9 @@ CLASSIFIED_TOGETHER = 16
 LARGE_BYTES = 1 << 18
 MOST_LARGE = 2
 # Of the other messages, a smaller one comes before larger ones that came up to this time earlier for each byte of the
-# difference (20 s for LARGE_BYTES). Otherwise 255 clients that send messages of 120 KB without end, each one at a time,
+# difference (6 s for LARGE_BYTES). Otherwise 255 clients that send messages of 120 KB without end, each one at a time,
 # would keep others waiting for seconds. A message that waits longer is not overtaken any more.
-YIELD_SECONDS = 20.0 / LARGE_BYTES
+YIELD_SECONDS = 6.0 / LARGE_BYTES
 
 T = TypeVar("T")
 

@@ -302,6 +302,6 @@ def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
         add(one, "/mail/ann", number)
         assert one.layer("/mail/ann").labels <= 12
     assert "label-store" in caplog.text
-    assert "were removed" in caplog.text
+    assert "labels removed because of age or number" in caplog.text
     assert one.label("/mail/ann", content_id(raw("words", 19)), raw("words", 19)) is Label.SPAM
     assert one.label("/mail/ann", content_id(raw("words", 0)), raw("words", 0)) is None

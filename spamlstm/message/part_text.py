@@ -87,15 +87,14 @@ _FROM_NAMES = (
     "|Expéditeur|Absender|Remitente|Remetente|Mittente|Afzender|Nadawca|Odesílatel"
     "|发件人|寄件者|寄件人|差出人|送信元|보낸 사람"
 )
+# A pattern that begins with a line end is found five times as fast as one that begins with ^.
 _FROM_LINE = re.compile(
-    rf"(?:^[ \t]*+-{{3,}}+[^\n]{{0,80}}\n(?>[ \t\r]*+\n){{0,4}}+)?"
-    rf"^[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n(?>[ \t>\r]*+\n){{0,4}}+"
-    r"[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]",
-    re.MULTILINE,
+    rf"\n(?:[ \t]*+-{{3,}}+[^\n]{{0,80}}\n(?>[ \t\r]*+\n){{0,4}}+)?"
+    rf"[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n(?>[ \t>\r]*+\n){{0,4}}+"
+    r"[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]"
 )
 # A word of at least two letters. Two characters of a script that is written without spaces are a word.
-_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
-_WORD = re.compile(rf"[{_UNSPACED}]{{2}}|(?:(?![{_UNSPACED}])[^\W\d_]){{2,}}")
+_WORD = re.compile(r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2,}|[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2}")
 # Of the invitations and plain parts beside pages, at most so many are read: each is compared with all other text.
 MOST_OTHER = 20
 # A plain part beside a page is read if it has at least this many characters and says something else than the page:
@@ -190,7 +189,7 @@ def quoted_headers(text: str, start: int = 0) -> int | None:
     They are lines such as `From: Ann`, in several languages, followed by a line that also looks like a header.
     """
     match = _FROM_LINE.search(text, start)
-    return match.start() if match else None
+    return match.start() + 1 if match else None
 
 
 def _says_something_else(text: str, shown: str) -> bool:

@@ -163,9 +163,11 @@ def parse_message(raw: bytes) -> Message:
     reader.walk(headers, start)
     first = dict(reversed(headers))
     shown = shown_text(reader.shown)
-    if len(shown.all) < _FEW and len(shown.all.split()) < _FEW_WORDS:
+    text = shown.all
+    if len(text) < _FEW and len(text.split()) < _FEW_WORDS:
         reader.read_behind_parts()
         shown = shown_text(reader.shown)
+        text = shown.all
     plain, page = "\n".join(reader.plain), join_pages(reader.pages)
     sender = first.get("from", "")
     return Message(
@@ -177,7 +179,7 @@ def parse_message(raw: bytes) -> Message:
         size=size,
         defects=tuple(reader.defects),
         first=first,
-        text=shown.all,
+        text=text,
         secondary=shown.secondary,
         subject=decode_words(first.get("subject", "")[:_MAX_SUBJECT]).strip(),
         sender=address(sender),

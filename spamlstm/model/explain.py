@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 400
 """The maximum number of candidates, which take about 0.5 s.
 
-Candidates of the most spam-like window come first.
+Candidates of the first window and of the most spam-like one come first.
 """
 
 LEAST_SHOWN = 0.005

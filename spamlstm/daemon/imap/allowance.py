@@ -60,8 +60,7 @@ class Allowance:
 
         Raises TimeoutError if the command has taken too long, PatienceError if all commands have.
         """
-        if self.patience <= 0:
-            raise PatienceError("the server takes too long for many commands")
+        self._check_patience()
         now = self.clock()
         if now >= self.until:
             raise TimeoutError("the server takes too long")
@@ -70,6 +69,9 @@ class Allowance:
     def end(self, began: float) -> None:
         """Subtract the time of a read. Raises PatienceError if all reads since the last pause took too long."""
         self.patience -= self.clock() - began
+        self._check_patience()
+
+    def _check_patience(self) -> None:
         if self.patience <= 0:
             raise PatienceError("the server takes too long for many commands")
 

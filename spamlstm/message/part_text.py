@@ -168,6 +168,9 @@ def shown_text(texts: Sequence[ShownText]) -> MessageText:
 
 def _divided(letter: str, attached: Sequence[str]) -> MessageText:
     """Return the text of a message, in which the letter ends where it quotes the headers of another message."""
+    # Most messages are one letter. Counting their words takes longer than the search for quoted headers.
+    if not attached and quoted_headers(letter) is None:
+        return MessageText(letter)
     begin = _end_of_fewest_words(letter)
     end = len(letter) if begin is None else quoted_headers(letter, begin) or len(letter)
     secondary = "\n".join((*((letter[end:],) if end < len(letter) else ()), *attached))

@@ -1,14 +1,16 @@
-"""The protocols of the listeners in memory: what a client sends goes to the real code, and each answer is checked."""
+"""The protocols of the listeners without a daemon: the real code serves a socket, and each answer is checked."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import re
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from fuzzing.findings import require
+from fuzzing.findings import BrokenPromiseError, require
 from imapclient import response_parser
 
 from spamlstm.config import MilterConfig
@@ -54,45 +56,6 @@ class _Judge:
             request.answer.set_result(number % 2 == 0)
 
 
-class _Transport(asyncio.Transport):
-    """The connection as asyncio's loop would show it. `sent` has the bytes that the client gets."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = bytearray()
-        self.is_closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send bytes."""
-        require(not self.is_closed, "an answer follows the end of the connection")
-        self.sent += data
-
-    def get_write_buffer_size(self) -> int:
-        """Return 0, because the client takes all bytes immediately."""
-        return 0
-
-    def can_write_eof(self) -> bool:
-        """Return True, as for sockets."""
-        return True
-
-    def write_eof(self) -> None:
-        """Close the sending side."""
-
-    def pause_reading(self) -> None:
-        """Stop to read."""
-
-    def resume_reading(self) -> None:
-        """Read again."""
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.is_closed = True
-
-    def abort(self) -> None:
-        """Close the connection immediately."""
-        self.is_closed = True
-
-
 class Clients:
     """Clients of the listeners, one after the other. Each gets a new connection."""
 
@@ -113,38 +76,57 @@ class Clients:
         CHECKS[name](request, answer)
 
     async def _exchange(self, name: str, request: bytes, chance: random.Random) -> bytes:
-        streams: list[ByteStream] = []
-        transport = _Transport()
-        ByteStream(streams.append, self._block).connection_made(transport)
-        stream = streams[0]
-        answers = AnswerQueue(asyncio.get_running_loop())
+        ours, theirs = socket.socketpair()
+        for one in (ours, theirs):
+            one.setblocking(False)  # noqa: FBT003  the socket's method has no keyword
         client = ClientConnection(
-            stream, judging=_Judge(), answers=answers, counts=self._counts[name], budget=self._budget
+            ByteStream(ours, self._block),
+            judging=_Judge(),
+            answers=AnswerQueue(asyncio.get_running_loop()),
+            counts=self._counts[name],
+            budget=self._budget,
         )
-        serving = asyncio.create_task(self._serve(name, client))
-        at = 0
-        while at < len(request) and not serving.done():
-            piece = request[at : at + min(BLOCK, chance.choice((1, 7, 100, 5000, BLOCK)))]
-            self._block[: len(piece)] = piece
-            stream.buffer_updated(len(piece))
-            at += len(piece)
-            if chance.random() < 0.3:
-                await asyncio.sleep(0)
-        if not serving.done():
-            stream.eof_received()
-            done, _ = await asyncio.wait({serving}, timeout=PATIENCE)
-            if not done:
-                serving.cancel()
-            require(bool(done), f"{name}: no end")
-        serving.result()
-        client.abort()
-        return bytes(transport.sent)
+        with theirs:
+            serving = asyncio.create_task(self._serve(name, client))
+            sending = asyncio.create_task(_send(theirs, request, chance))
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    answer = await _received(theirs)
+                    await asyncio.gather(serving, sending)
+            except TimeoutError:
+                raise BrokenPromiseError(f"{name}: no end") from None
+        return answer
 
     async def _serve(self, name: str, client: ClientConnection) -> None:
         client.time_limit = asyncio.timeout(None)
-        async with client.time_limit:
-            await PROTOCOLS[name](client)
-        await client.close(patience=0)
+        try:
+            async with client.time_limit:
+                await PROTOCOLS[name](client)
+            await client.close(patience=0)
+        finally:
+            client.abort()
+
+
+async def _send(client: socket.socket, request: bytes, chance: random.Random) -> None:
+    """Send a request in pieces, and close the sending side."""
+    at = 0
+    with contextlib.suppress(ConnectionError):  # the listener has answered before the end
+        while at < len(request):
+            piece = request[at : at + min(BLOCK, chance.choice((1, 7, 100, 5000, BLOCK)))]
+            await asyncio.get_running_loop().sock_sendall(client, piece)
+            at += len(piece)
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        client.shutdown(socket.SHUT_WR)
+
+
+async def _received(client: socket.socket) -> bytes:
+    """Return what the listener sends until it closes the connection."""
+    answer = bytearray()
+    with contextlib.suppress(ConnectionResetError):  # it has not read everything
+        while block := await asyncio.get_running_loop().sock_recv(client, BLOCK):
+            answer += block
+    return bytes(answer)
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -1,79 +1,87 @@
 """The bytes that one client sends and receives.
 
-This is asyncio's stream with less work for each connection and each read. asyncio's stream allocates 256 KB for each
-read, and most connections of a mail server bring one message.
+This takes the place of asyncio's transports, which begin to read only after several turns of the asyncio loop, and of
+its streams, which allocate 256 KB for each read. Most connections of a mail server bring one message.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
+import socket
 
 BLOCK = 1 << 16
-# If more bytes wait for `receive`, no further bytes are read from the client.
-_MOST_AHEAD = 1 << 17
 
 
-class ByteStream(asyncio.BufferedProtocol):
-    """The connection of one client. `connected` is called when it begins.
+class ByteStream:
+    """The connection of one client. `connection` is its socket, which must not block.
 
-    `block` is memory for the bytes of one read. All streams of a thread can share it.
+    Bytes are read only while `receive` waits for them. The others stay in the kernel. `block` is memory for the bytes
+    of one read. All streams of a thread can share it.
     """
 
-    def __init__(self, connected: "Callable[[ByteStream], object]", block: memoryview) -> None:
+    def __init__(self, connection: socket.socket, block: memoryview) -> None:
         self._loop = asyncio.get_running_loop()
-        self._connected = connected
+        self._socket = connection
+        self._number = connection.fileno()
         self._block = block
-        self._arrived = bytearray()
+        self._arrived = b""
+        self._has_begun = False
         self._is_ended = False
-        self._is_paused = False
-        self._is_full = False
         self._is_lost = False
+        self._is_closed = False
+        self._is_reading = False
+        self._is_writing = False
         self._waiting: asyncio.Future[None] | None = None
 
-    async def receive(self, seconds: float) -> bytearray:
+    async def receive(self, seconds: float) -> bytes:
         """Return further bytes, or none if the client has closed its sending side.
 
         Raises OSError if the client has gone, and TimeoutError if it sends nothing for `seconds`.
         """
+        if not self._has_begun:
+            # Most clients have sent their request by now. Later reads wait for the asyncio loop, so that a client that
+            # sends without end does not keep the others waiting.
+            self._has_begun = True
+            self._read()
         until = self._loop.time() + seconds
         while not (self._arrived or self._is_ended):
+            if not self._is_reading:
+                self._is_reading = True
+                self._loop.add_reader(self._number, self._on_readable)
             await self._wait(until)
         if self._is_lost and not self._arrived:  # a client that is gone has not ended its request
             raise ConnectionResetError
-        arrived, self._arrived = self._arrived, bytearray()
-        if self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
+        arrived, self._arrived = self._arrived, b""
         return arrived
 
     async def send(self, data: bytes | memoryview, seconds: float) -> None:
-        """Send bytes. Waits until the client has taken most of them.
+        """Send bytes. Waits until the kernel has taken all of them.
 
-        Raises OSError if the client has gone, and TimeoutError if this takes more than `seconds`.
+        Raises OSError if the client has gone, and TimeoutError if it does not take the bytes within `seconds`.
         """
         until = self._loop.time() + seconds
-        self._transport.write(data)
-        while self._is_full and not self._is_lost:
-            await self._wait(until)
-        if self._is_lost:
-            raise ConnectionResetError
+        rest = memoryview(data)
+        while rest := rest[self._write(rest) :]:
+            self._is_writing = True
+            self._loop.add_writer(self._number, self._wake)
+            try:
+                await self._wait(until)
+            finally:
+                self._stop_writing()
 
     def end_sending(self) -> None:
-        """Close the sending side after the bytes that are not sent yet."""
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        """Close the sending side. Raises OSError if the client has gone."""
+        self._socket.shutdown(socket.SHUT_WR)
 
-    async def close(self, seconds: float) -> None:
-        """Send the remaining bytes and close the connection. Raises TimeoutError if this takes more than `seconds`."""
-        until = self._loop.time() + seconds
-        self._transport.close()
-        while self._transport.get_write_buffer_size() and not self._is_lost:
-            await self._wait(until)
-
-    def abort(self) -> None:
-        """Close the connection immediately. Unsent bytes are lost."""
-        if not self._is_lost:  # asyncio fails to abort a transport that sent its last bytes after `close`
-            self._transport.abort()
+    def close(self) -> None:
+        """Close the connection. The kernel still delivers what was sent."""
+        if self._is_closed:
+            return
+        self._stop_reading()
+        self._stop_writing()
+        self._read()  # a connection with unread bytes is reset, and the client could lose the answer
+        self._arrived = b""
+        self._is_ended = self._is_lost = self._is_closed = True
+        self._socket.close()
+        self._wake()
 
     async def _wait(self, until: float) -> None:
         """Wait for the next event of the connection. Raises TimeoutError if there is none until this time."""
@@ -89,44 +97,45 @@ class ByteStream(asyncio.BufferedProtocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    # The methods that asyncio calls.
+    def _on_readable(self) -> None:
+        """Read the bytes that have arrived if `receive` waits for them."""
+        is_wanted = self._waiting is not None and not self._arrived
+        if is_wanted:
+            self._read()
+            self._wake()
+        if not is_wanted or self._is_ended:
+            self._stop_reading()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve the client."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._connected(self)
+    def _read(self) -> None:
+        """Read the bytes that have arrived, or the end, without waiting."""
+        try:
+            count = self._socket.recv_into(self._block)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._is_ended = self._is_lost = True
+        else:
+            self._arrived += self._block[:count]
+            self._is_ended = not count
 
-    def get_buffer(self, _size: int) -> memoryview:
-        """Return the memory for the next read."""
-        return self._block
+    def _write(self, data: memoryview) -> int:
+        """Send bytes without waiting, and return how many."""
+        if self._is_lost:
+            raise ConnectionResetError
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
-    def buffer_updated(self, count: int) -> None:
-        """Keep the bytes of a read."""
-        self._arrived += self._block[:count]
-        if len(self._arrived) > _MOST_AHEAD and not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-        self._wake()
+    def _stop_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._loop.remove_reader(self._number)
 
-    def eof_received(self) -> bool:
-        """Record that the client has closed its sending side. It may still read answers."""
-        self._is_ended = True
-        self._wake()
-        return True
-
-    def pause_writing(self) -> None:
-        """Record that the client takes no further bytes now."""
-        self._is_full = True
-
-    def resume_writing(self) -> None:
-        """Record that the client takes bytes again."""
-        self._is_full = False
-        self._wake()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Record that the client has gone, or that the connection was closed here."""
-        self._is_ended = self._is_lost = True
-        self._wake()
+    def _stop_writing(self) -> None:
+        if self._is_writing:
+            self._is_writing = False
+            self._loop.remove_writer(self._number)
 
 
 def _fail(waiting: "asyncio.Future[None]") -> None:

@@ -232,12 +232,12 @@ class ClientConnection:
         self.abort()
 
     def abort(self) -> None:
-        """Close the connection immediately. Unsent bytes are lost."""
+        """Close the connection immediately. The rest of an answer that is being sent is lost."""
         self.release_room()
-        self._stream.abort()
+        self._stream.close()
 
     async def close(self, *, patience: float) -> None:
-        """Send the rest of the answer and close the connection.
+        """Close the connection.
 
         If the client is still sending, its bytes are first discarded for `patience` seconds, because a connection with
         unread bytes is reset and the client could lose the answer.
@@ -249,7 +249,7 @@ class ClientConnection:
                     self._stream.end_sending()
                     while await self._stream.receive(patience):
                         pass
-        await self._stream.close(IDLE_SECONDS)
+        self._stream.close()
 
     def release_room(self) -> None:
         """Release the memory that was reserved for a request."""

@@ -57,26 +57,27 @@ class Listener:
         self._socket = opened
         self._connect = partial(ClientConnection, judging=judging, answers=answers, counts=counts, budget=budget)
         self._block = block
-        self._opening: set[asyncio.Task[None]] = set()
-        """Accepted clients whose connections have not begun."""
         self._is_closed = False
+        self._is_paused = True
         self._timer: asyncio.Handle = self._loop.call_soon(self._resume)
         opened.setblocking(False)  # noqa: FBT003  the socket's method has no keyword
         opened.listen(_MOST_QUEUED)
 
     def _resume(self) -> None:
-        if not self._is_closed:
+        if self._is_paused and not self._is_closed:
+            self._is_paused = False
             self._loop.add_reader(self._socket, self._accept)
 
     def _pause(self, seconds: float) -> None:
         """Accept no client for these seconds, or until a connection ends."""
+        self._is_paused = True
         self._loop.remove_reader(self._socket)
         self._timer.cancel()
         self._timer = self._loop.call_later(seconds, self._resume)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTED_TOGETHER):
-            is_full = len(self.connections) + len(self._opening) >= MOST_CONNECTIONS
+            is_full = len(self.connections) >= MOST_CONNECTIONS
             slow = next((one for one in self.connections if one.is_slow()), None) if is_full else None
             if is_full and slow is None:
                 self._pause(_RETRY_SECONDS)
@@ -93,29 +94,17 @@ class Listener:
                 # Removed here, so that the next client does not find this client again.
                 self.connections.pop(slow).cancel()
             client.setblocking(False)  # noqa: FBT003  the socket's method has no keyword
-            task = self._loop.create_task(self._open(client))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._begin(client)
 
-    async def _open(self, client: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(partial(ByteStream, self._begin, self._block), client)
-        except OSError:
-            client.close()  # the client has gone
-
-    def _begin(self, stream: ByteStream) -> None:
+    def _begin(self, connection: socket.socket) -> None:
         """Begin to serve a client that has connected."""
-        if self._is_closed:
-            stream.abort()
-            return
-        client = self._connect(stream)
+        client = self._connect(ByteStream(connection, self._block))
         self.counts.connections += 1
         task = self._loop.create_task(self._serve(client))
         # Not at the end of `_serve`, which does not run at all if the task is cancelled before its first step.
         task.add_done_callback(partial(self._forget, client))
         self.connections[client] = task
         self.counts.open = len(self.connections)
-        self._resume()
 
     async def _serve(self, client: ClientConnection) -> None:
         counts = self.counts
@@ -154,4 +143,4 @@ class Listener:
             _, late = await asyncio.wait(self.connections.values(), timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
-        await asyncio.sleep(0)  # the transports end in the next turn of the asyncio loop
+        await asyncio.sleep(0)  # the connections are closed in the next turn of the asyncio loop

@@ -256,6 +256,7 @@ class Daemon:
         """Return the longest time in seconds that the loop may sleep without an event."""
         until = self._full_scans.next_time
         until = until if self.learning is None else min(until, self.learning.due())
+        until = until if self.model is None else min(until, self.model.due)
         seconds = until - self.clock()
         return seconds if self.notifier.interval is None else min(seconds, self.notifier.interval)
 

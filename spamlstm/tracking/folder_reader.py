@@ -70,6 +70,13 @@ class FolderReader:
         self._clock = clock
         self._step_bytes = 0  # bytes read in the current step
 
+    def shared_names(self, folder: OpenFolder, known: KnownFolder) -> int:
+        """Return how many recorded files of `known` are in a folder, or 0 if the folder cannot be read."""
+        try:
+            return len(self._state.flags(known.id).keys() & {file.base for file in list_files(folder)})
+        except OSError:
+            return 0
+
     def list_changes(self, visit: FolderVisit, work: VisitWork, *, first: bool) -> Iterator[None]:
         """List a folder and record which files are gone; yields between steps. New and changed files go to `work`.
 

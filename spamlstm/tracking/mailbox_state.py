@@ -139,6 +139,10 @@ class MailboxState:
             (os.fsencode(folder.name), role, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
         )
 
+    def release_name(self, known: KnownFolder) -> None:
+        """Give a folder a name that no folder on disk can have, until `update_folder` gives it its present name."""
+        self._connection.execute("UPDATE folders SET name = ? WHERE id = ?", (b"/%d" % known.id, known.id))
+
     def drop_folder(self, known: KnownFolder) -> None:
         """Remove the records of a deleted or ignored folder, and the records of its files."""
         self._connection.execute("DELETE FROM files WHERE folder = ?", (known.id,))

@@ -23,6 +23,7 @@ from spamlstm.maildir.folders import FolderRole, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.folder_reader import FolderReader
+from spamlstm.tracking.folder_records import matching_records
 from spamlstm.tracking.history import HistoryReader, TrackedPlacements
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
@@ -186,30 +187,39 @@ class Tracker:
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.
 
-        A missing record is created, and records of removed folders are removed. A renamed folder is recognized by the
-        inode of its `cur`. If the role of a folder changed, because it was renamed to Junk or the configuration
-        changed, its messages get the new role. No labels are inferred, because the messages were not moved.
+        A missing record is created, and records of removed folders are removed. A renamed folder keeps its record, also
+        if another folder has taken its name. If the role of a folder changed, because it was renamed to Junk or the
+        configuration changed, its messages get the new role. No labels are inferred, because the messages were not
+        moved.
         """
         visits, maildir = [], mailbox.path
         with self._state.change():
             self._state.track(maildir, now=self._clock())
-            before = {known.folder.name: known for known in self._state.folders(maildir)}
-            present = {folder.name for folder, _ in found}
-            missing = {known.folder.inode: known for name, known in before.items() if name not in present}
+            before = self._state.folders(maildir)
+            records = matching_records(
+                [folder for folder, _ in found],
+                before,
+                shared=lambda folder, known: self._reader.shared_names(mailbox.folder(folder.name), known),
+            )
+            renamed = {known.id for name, known in records.items() if known.folder.name != name}
+            kept = {known.id for known in records.values()}
+            for former in before:
+                if former.id not in kept:
+                    self._state.drop_folder(former)
+                elif former.id in renamed:
+                    self._state.release_name(former)
             for folder, role in found:
-                known = before.get(folder.name) or missing.pop(folder.inode, None)
+                known = records.get(folder.name)
                 is_new = known is None
                 if known is None:
                     known = self._state.add_folder(maildir, folder, role)
                 elif (known.folder.name, known.role) != (folder.name, role):
-                    renamed = replace(known.folder, name=folder.name)
+                    renewed = replace(known.folder, name=folder.name)
                     if known.role is not role:
-                        renamed = replace(renamed, new_ns=-1, cur_ns=-1)  # the folder must be read again
-                    self._state.update_folder(known, renamed, role)
-                    known = replace(known, folder=renamed, role=role)
+                        renewed = replace(renewed, new_ns=-1, cur_ns=-1)  # the folder must be read again
+                    self._state.update_folder(known, renewed, role)
+                    known = replace(known, folder=renewed, role=role)
                 visits.append(FolderVisit(mailbox, known, folder, is_new))
-            for known in missing.values():
-                self._state.drop_folder(known)
         return visits
 
     def _report(self, maildir: str, error: Exception) -> None:

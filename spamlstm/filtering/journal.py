@@ -276,6 +276,12 @@ class Journal:
         except CellError:
             return LastAct(number, maildir, flagged=True)
 
+    def last_verdict(self, maildir: str, content: str) -> str | None:
+        """Return the verdict of the last judgement of a message with this content id, or None if there is none."""
+        key = self.index.number(maildir), bytes.fromhex(content)
+        row = self._connection.execute(f"SELECT verdict FROM {_LATEST} LIMIT 1", key).fetchone()  # noqa: S608  a constant
+        return None if row is None else str(row[0])
+
     def renew(self, maildir: str, former: str, content: str) -> None:
         """Replace a former content id of a message. Does nothing if no judgement has it."""
         key = self.index.number(maildir), bytes.fromhex(former)

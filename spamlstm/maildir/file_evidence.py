@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Self
 
 from spamlstm.maildir.content_id import RECEIVED
-from spamlstm.maildir.headers import is_tagged
+from spamlstm.maildir.headers import is_tagged, is_tagged_as_spam
 from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.names import base_of
 from spamlstm.message.headers import end_of_head
@@ -29,6 +29,7 @@ _WHITE = b" \t\r\n"
 _HASH_BYTES = 4
 _PACKED = struct.Struct("<BQIq")
 _SECOND = 10**9
+_MOST_MARKS = 15
 
 
 class FileMark(IntFlag):
@@ -41,6 +42,12 @@ class FileMark(IntFlag):
     """The file was written by a program that synchronizes the Maildir with an IMAP server."""
     TRACED = 4
     """The trace is known."""
+    TAGGED_AS_SPAM = 8
+    """The headers of this program say that the message is spam. Programs that deliver mail file it by these headers."""
+
+
+# Marks that may differ between two copies of one delivery.
+_VARIABLE = FileMark.SYNCHRONIZED | FileMark.TAGGED_AS_SPAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class FileEvidence:
         marks = FileMark.TRACED
         if is_tagged(stored.content):
             marks |= FileMark.TAGGED
+        if is_tagged_as_spam(stored.content):
+            marks |= FileMark.TAGGED_AS_SPAM
         if ",U=" in name[len(base_of(name)) :]:
             marks |= FileMark.SYNCHRONIZED
         identity = stored.identity
@@ -75,10 +84,7 @@ class FileEvidence:
 
     def is_synchronized_copy(self, earlier: "FileEvidence") -> bool:
         """Return whether a program that synchronizes the Maildir wrote this file for the same delivery as `earlier`."""
-        same = (self.trace, self.marks | FileMark.SYNCHRONIZED) == (
-            earlier.trace,
-            earlier.marks | FileMark.SYNCHRONIZED,
-        )
+        same = (self.trace, self.marks | _VARIABLE) == (earlier.trace, earlier.marks | _VARIABLE)
         return same and FileMark.SYNCHRONIZED in self.marks and FileMark.TRACED in earlier.marks
 
     def is_other_delivery(self, earlier: "FileEvidence") -> bool:
@@ -103,7 +109,7 @@ class FileEvidence:
 
     def filed(self, *, date: int, is_tagged: bool) -> Self:
         """Return the evidence after this program moved the file, or wrote the file anew with headers and its `date`."""
-        marks = self.marks | FileMark.TAGGED if is_tagged else self.marks & ~FileMark.TAGGED
+        marks = self.marks | FileMark.TAGGED if is_tagged else self.marks & ~(FileMark.TAGGED | FileMark.TAGGED_AS_SPAM)
         return replace(self, inode=0, generation=0, mtime_ns=date * _SECOND, marks=marks)
 
     def packed(self) -> bytes | None:
@@ -120,7 +126,7 @@ class FileEvidence:
             return cls()
         marks, inode, generation, mtime_ns = _PACKED.unpack(cell[: _PACKED.size])
         date = None if mtime_ns < 0 else mtime_ns
-        return cls(inode, generation, date, bytes(cell[_PACKED.size :]), FileMark(marks & 7))
+        return cls(inode, generation, date, bytes(cell[_PACKED.size :]), FileMark(marks & _MOST_MARKS))
 
 
 UNKNOWN_FILE = FileEvidence()

@@ -40,6 +40,7 @@ _OURS_AND_BOGOSITY = HeaderNames("x-bogosity", "x-spam", *(f"x-spam-{rest}" for 
 _CHECKER = re.compile(
     rb"^x-spam-checker-version[ \t]*+:[ \t]*+(?:\r?\n[ \t]++)?spamlstm\b", re.IGNORECASE | re.MULTILINE
 )
+_FLAG = re.compile(rb"^x-spam-flag[ \t]*+:[ \t]*+yes\b", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")
@@ -110,6 +111,11 @@ def is_replaced(name: bytes) -> bool:
 def is_tagged(raw: bytes) -> bool:
     """Return whether the message has the headers that `tag` writes. A sender can forge these headers."""
     return _CHECKER.search(raw, 0, end_of_head(raw)) is not None
+
+
+def is_tagged_as_spam(raw: bytes) -> bool:
+    """Return whether the message has the headers that `tag` writes for spam. A sender can forge these headers."""
+    return is_tagged(raw) and _FLAG.search(raw, 0, end_of_head(raw)) is not None
 
 
 def _place(raw: bytes, top: int, end: int) -> int:

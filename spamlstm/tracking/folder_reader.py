@@ -19,7 +19,7 @@ from typing import TypeVar
 from spamlstm.filtering.journal import MOST_COPIES, Journal
 from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id, former_content_id
-from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
@@ -38,6 +38,7 @@ from spamlstm.tracking.state import (
     TrackedMessage,
 )
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork
+from spamlstm.verdict import Verdict
 
 # The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
 # milliseconds.
@@ -247,9 +248,9 @@ class FolderReader:
         known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
         message = self._state.message(maildir, content)
         is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
-        last = self._journal.last_act(maildir, content) if is_junk else None
-        tagged = last is not None and last.flagged and (message is None or message.label is None)
         found = [found for _, found in now.values()]
+        has_label = message is not None and message.label is not None
+        tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
         inferred = infer_label(known.history, found, time=time, tagged=tagged)
         if inferred.label is Label.HAM and _is_discarded(known.history, found, content, work):
             inferred = infer_label(known.history, found, time=time, tagged=tagged, is_discarded=True)
@@ -259,6 +260,18 @@ class FolderReader:
         left = inferred.history.departures
         departures = left if left != known.history.departures else None
         return Settlement(content, (*files, *deleted), tuple(gone), departures, after, raw)
+
+    def _is_tagged(self, maildir: str, content: str, found: Iterable[FoundCopy]) -> bool:
+        """Return whether a mail rule may have moved a message by the headers of this program.
+
+        This program may have tagged the message in its Maildir, or for a mail server or a pipe that delivered it.
+        Headers in a message that was last classified as anything but spam are forged.
+        """
+        last = self._journal.last_act(maildir, content)
+        if last is not None:
+            return last.flagged
+        is_tagged = any(FileMark.TAGGED_AS_SPAM in copy.evidence.marks for copy in found)
+        return is_tagged and self._journal.last_verdict(maildir, content) in (None, Verdict.SPAM)
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
         """Yield one portion of the items for each step. The caller must exhaust a portion before it takes the next."""

@@ -17,6 +17,7 @@ _IP = re.compile(r"[0-9]+(?:\.[0-9]*)+(?:/[0-9]+)?")
 _IPV6 = re.compile(r"[0-9a-f:.\[\]]*:[0-9a-f:.\[\]]*:[0-9a-f:.\[\]]*(?:/[0-9]+)?")
 _MOST_LABEL = 63
 _MOST_SHOWN = 80
+_JOINERS = "\u200c\u200d"
 
 
 class SenderKind(Enum):
@@ -35,11 +36,19 @@ def parse_sender(entry: str) -> tuple[SenderKind, str]:
     with that List-Id. Raises ValueError with advice if `entry` has none of these forms.
     """
     wanted = entry.strip().lower()
-    known = _parsed(wanted)
+    known = None if _invisible(wanted) else _parsed(wanted)
     if known is None:
         shown = entry if len(entry) <= _MOST_SHOWN else entry[: _MOST_SHOWN - 1] + "…"
         raise ValueError(f"{shown!r} is not an allow or deny entry: {_advice(wanted)}")
     return known
+
+
+def _invisible(wanted: str) -> str:
+    """Return the first invisible character, such as a zero-width space that was copied from a page, or an empty text.
+
+    The two joiners are left out, because domains in Arabic and Indic scripts have them.
+    """
+    return next((one for one in wanted if unicodedata.category(one) in ("Cf", "Cc") and one not in _JOINERS), "")
 
 
 def _parsed(wanted: str) -> tuple[SenderKind, str] | None:
@@ -103,6 +112,8 @@ def _is_domain(host: str) -> bool:
 
 
 def _advice(entry: str) -> str:
+    if (one := _invisible(entry)) and not _invisible(visible := entry.replace(one, "")) and _parsed(visible):
+        return f"it has the invisible character U+{ord(one):04X}; write '{visible}'"
     if entry.startswith("!") or "@!" in entry:
         return "an entry cannot be negated; the allow list wins over the deny list, so write the exception there"
     host = entry.rpartition("@")[2].strip("[]")

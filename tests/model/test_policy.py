@@ -199,6 +199,9 @@ def test_an_entry_of_no_kind_is_refused(entry):
         ("192.0.2.0/24", "IP addresses cannot be listed; write the address or the domain"),
         ("ann@192.0.2.1", "IP addresses cannot be listed"),
         ("2001:db8::1", "IP addresses cannot be listed"),
+        ("ann@x.org\u200b", r"invisible character U\+200B; write 'ann@x.org'"),
+        ("\ufeff@x.org", r"invisible character U\+FEFF; write '@x.org'"),
+        ("an\u00adn@x.o\u00adrg", r"invisible character U\+00AD; write 'ann@x.org'"),
     ],
 )
 def test_the_advice_for_a_refused_entry(entry, advice):

@@ -78,16 +78,19 @@ class Trainer:
         tokens: bytes = b"",
         origin: Origin = Origin.COMMAND,
         answered: bool = False,
+        at_once: bool = True,
     ) -> bool:
         """Store the label of a message and learn it. Return whether a new label was stored.
 
         `prior` is the base score, and `model` is the identifier of the model that computed it. `tokens` are its packed
-        tokens. `answered` is true if the user answered the message.
+        tokens. `answered` is true if the user answered the message. Unless `at_once`, a label that replaces a learned
+        label is left to the next `catch_up`, because thousands of labels may be learned again each time.
         """
         request = label_request(raw, prior, model, origin, tokens=tokens)
         self.labels.renew(raw, request.content)
         new = self.labels.add(replace(request, answered=answered), label)
-        self.catch_up()
+        if at_once or self.is_current:
+            self.catch_up()
         return new
 
     def add_labels(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
@@ -172,6 +175,11 @@ class Trainer:
             features = _features(example)
             yield example, features
             self._learn(example, features)
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether no label that the layer has learned was removed or replaced since."""
+        return self.labels.epoch == self._epoch
 
     @property
     def is_worth_keeping(self) -> bool:

@@ -149,8 +149,9 @@ class LabelStores:
     ) -> bool:
         """Store and learn a label of the message `raw`. Return whether the label is new.
 
-        By default, the label was inferred from a move. `answered` is true if the user answered the message. The label
-        is durable (fsynced) when this method returns.
+        A label that replaces another is learned when `layer` is called next. By default, the label was inferred from a
+        move. `answered` is true if the user answered the message. The label is durable (fsynced) when this method
+        returns.
         Raises StoreUnavailableError if the store cannot be used now.
         """
         with self._pausing(maildir):
@@ -166,8 +167,9 @@ class LabelStores:
                 tokens=base.tokens,
                 origin=origin,
                 answered=answered,
+                at_once=False,
             )
-            if trainer.is_worth_keeping:
+            if trainer.is_current and trainer.is_worth_keeping:
                 trainer.prune()
                 trainer.catch_up()
                 trainer.keep()

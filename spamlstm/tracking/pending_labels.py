@@ -49,6 +49,7 @@ class PendingLabels:
     ) -> None:
         self.maildirs: set[str] = set()
         """The Maildirs in which this process left pending labels."""
+        self._added: set[str] = set()  # Maildirs with labels that may not be learned yet
         self._state = mailbox_state
         self._label_stores = label_stores
         self._guard = CrashGuard(journal, clock=clock)
@@ -96,6 +97,11 @@ class PendingLabels:
                 return
             del raw  # otherwise two messages are in memory while the next message is read
             yield
+        if maildir in self._added:
+            # Labels that replaced others are learned together, before the next message comes.
+            self._added.discard(maildir)
+            self._label_stores.layer(maildir)
+            yield
 
     def _add(self, maildir: str, message: TrackedMessage, raw: bytes) -> bool:
         """Add a pending label and clear its pending mark. Return False if the label store cannot be used now.
@@ -122,6 +128,8 @@ class PendingLabels:
             self.maildirs.add(maildir)
             return False
         self._clear(maildir, message)
+        if new:
+            self._added.add(maildir)
         level = logging.INFO if new else logging.DEBUG
         emit(level, "learned", maildir=maildir, id=message.content, label=label, folder=message.role)
         return True

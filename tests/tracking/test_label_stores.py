@@ -15,6 +15,7 @@ from spamlstm.learning import label_rows, trainer
 from spamlstm.learning.label import Label, LabelRequest
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 
 
@@ -48,6 +49,20 @@ def test_without_labels(label_stores, tmp_path):
     assert one.label("/mail/ann", content_id(raw("words", 1)), raw("words", 1)) is None
     one.tally()
     assert not (tmp_path / "state").exists()
+
+
+def test_labels_that_replace_others_are_learned_together(label_stores, tmp_path, monkeypatch):
+    """A user who moves a hundred labelled messages back does not wait for a hundred times as many lessons."""
+    lessons = []
+    learn = PersonalLayer.learn
+    monkeypatch.setattr(PersonalLayer, "learn", lambda *given, **more: [lessons.append(1), learn(*given, **more)])
+    one = label_stores()
+    for label in (Label.HAM, Label.SPAM):
+        for number in range(100):
+            add(one, "/mail/ann", number, label)
+    layer = one.layer("/mail/ann")
+    assert len(lessons) == 200
+    assert layer.dump() == trainer.learned_layer(tmp_path / "state").dump()
 
 
 @pytest.mark.parametrize("opened", [False, True])

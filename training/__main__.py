@@ -84,7 +84,7 @@ def fit(
     evaded: Evaded = 0.0,
     evaded_share: EvadedShare = 0.06,
     weight: Weights = None,
-    wide_rate: WideRate = 0.3,
+    wide_rate: WideRate = 0.2,
     wide_parts: WideParts = 4,
     bare: Bare = 0.35,
     lent: Lent = 0.1,
@@ -97,7 +97,7 @@ def fit(
     folds: Annotated[bool, typer.Option(help="Calibrate on sources that are left out of training.")] = True,
     fold: Annotated[list[str] | None, typer.Option(help="Sources A,B,C to leave out instead of the defaults.")] = None,
     slim: Annotated[
-        bool, typer.Option(help="Write no exact weights; fine-tuning then starts from int8 tables.")
+        bool, typer.Option(help="Write no exact weights; fine-tuning then starts from those of int8.")
     ] = False,
     network: Annotated[Path | None, typer.Option(help="Reuse the network of this bundle; only calibrate.")] = None,
 ) -> None:
@@ -271,7 +271,7 @@ def finetune(
     version: Annotated[str, typer.Option(help="The model's version.")],
     origin: Annotated[str, typer.Option(help="JSON about the labels, for the manifest.")] = "{}",
     rate: Annotated[float, typer.Option(min=0, help="Learning rate of the deep part.")] = 5e-4,
-    wide_rate: WideRate = 0.3,
+    wide_rate: WideRate = 0.2,
     seed: Seed = 1,
     threads: Threads = 0,
 ) -> None:

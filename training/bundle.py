@@ -17,9 +17,9 @@ from spamlstm.errors import DataError
 from spamlstm.evaluation.metrics import calibration_error, one_minus_roca_pct, sm_at_hm
 from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
-from spamlstm.model.network import Wide
+from spamlstm.model.network import Wide, graph_inputs
 
-from . import calibrate, card, export, learn
+from . import calibrate, card, export, learn, weights
 from .batches import Example, collate, rows
 from .generated import collapsed
 from .sampling import evenly
@@ -116,13 +116,16 @@ def write_network(
     onnx.save(export.graph(network.deep), plain)
     export.quantize(plain, into / bundles.NETWORK)
     spec = _write_wide(network, into / bundles.WIDE)
-    exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
+    exact = _Exported(plain, export.exact(network))
     table = Wide.read((into / bundles.WIDE).read_bytes(), spec, shown=bundles.WIDE) if spec else None
     shipped = _Exported(into / bundles.NETWORK, table)
     parity = _parity(network, sample, exact, shipped, calibration=calibration, thresholds=thresholds)
     plain.unlink()
     if not slim:
-        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        # The table of the wide part would be most of the file. Training starts from its int8 weights in WIDE.
+        state = {
+            name: tensor.contiguous() for name, tensor in network.state_dict().items() if name not in weights.TABLES
+        }
         safetensors.torch.save_file(state, into / bundles.WEIGHTS)
     return {**({"wide": asdict(spec)} if spec else {}), "parity": parity, "self_test": _self_test(sample, shipped)}
 
@@ -161,7 +164,7 @@ class _Exported:
         for start in range(0, len(sample), 32):
             some = sample[start : start + 32]
             batch = collate([rows(example, 1) for example in some], [False] * len(some))
-            logits = session.run(None, {"ids": batch.ids, "lengths": batch.lengths})[0]
+            logits = session.run(None, graph_inputs(batch.ids, batch.lengths, self.wide))[0]
             if self.wide is not None:
                 logits = self.wide.logits(batch.ids, batch.lengths) + self.wide.spec.deep_vote * logits
             found[start : start + 32] = logits
@@ -169,11 +172,11 @@ class _Exported:
 
 
 def _write_wide(network: Network, path: Path) -> WideSpec | None:
-    if network.wide is None:
+    made = export.table(network)
+    if made is None:
         return None
-    table, spec = export.table(network.wide)
-    np.save(path, table)
-    return spec
+    np.save(path, made[0])
+    return made[1]
 
 
 def _parity(

@@ -167,7 +167,10 @@ def milliseconds(path: Path, messages: Sequence[Sequence[NDArray[np.uint16]]]) -
     """Return the mean time per message on one thread, its windows as one batch; the best of three rounds."""
     session = export.session(path, threads=1)
     batches = [collate([message], [False]) for message in messages]
-    inputs = [{"ids": batch.ids, "lengths": batch.lengths} for batch in batches]
+    inputs = [
+        {"ids": batch.ids, "lengths": batch.lengths, "evidence": np.zeros((*batch.ids.shape, 2), np.float32)}
+        for batch in batches
+    ]
     rounds = []
     for _ in range(3):
         start = time.perf_counter()

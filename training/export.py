@@ -1,5 +1,7 @@
 """Export the network: the deep part as an ONNX graph, the wide part as an array. Tables of tokens are int8.
 
+The array is also the evidence of tokens and pairs: the filter looks it up and gives it to the graph as an input.
+
 The graph is built node by node from the weights, not traced: ONNX's LSTM takes the length of each row, so that padding
 is masked exactly and one graph serves every batch size and length (docs/decisions/0006-export.md).
 """
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from spamlstm.model import network as scoring
 from spamlstm.model.manifest import WideSpec
 
-from .network import PAIR, Deep, Wide
+from .network import PAIR, Deep, Network, Wide, evidence_factor
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -52,6 +54,7 @@ class _Graph:
 def graph(deep: Deep) -> onnx.ModelProto:
     """Return the graph of the deep part: int64 `ids` (B, T) padded with 0 and `lengths` (B,) → float32 `logit` (B,).
 
+    A deep part with evidence has a third input, float32 `evidence` (B, T, 2), which `scoring.Wide.evidence` gives.
     Here `logit` is what is added to the wide part's logit. Without a wide part it is the logit itself.
     """
     made = _Graph([], [])
@@ -61,25 +64,35 @@ def graph(deep: Deep) -> onnx.ModelProto:
         "Where", [_within(made, "ids", "lengths"), "ids", "zero"], "seen"
     )  # (B, T), 0 as padding; the name is that in shipped models
     _deep(made, deep)
-    return _model(made)
+    return _model(made, has_evidence=deep.evidence is not None)
 
 
-def exact(part: Wide) -> scoring.Wide:
-    """Return the wide part without PyTorch, with its exact weights."""
-    return scoring.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
+def exact(network: Network) -> scoring.Wide | None:
+    """Return the wide part of a network without PyTorch, with its exact weights; None if it has none."""
+    if network.wide is None:
+        return None
+    return scoring.Wide(_spec(network, network.wide, scale=1.0), _array(network.wide.table.weight)[:, 0])
 
 
-def table(part: Wide) -> tuple[NDArray[np.int8], WideSpec]:
-    """Return the weights of the wide part as int8, and the spec of its logit."""
-    weights = _array(part.table.weight)[:, 0]
+def table(network: Network) -> tuple[NDArray[np.int8], WideSpec] | None:
+    """Return the weights of the wide part as int8, and the spec of its logit; None if there is no wide part."""
+    if network.wide is None:
+        return None
+    weights = _array(network.wide.table.weight)[:, 0]
     scale = float(np.abs(weights).max()) / 127 or 1.0
-    return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
+    return np.round(weights / scale).astype(np.int8), _spec(network, network.wide, scale=scale)
 
 
-def _spec(part: Wide, *, scale: float) -> WideSpec:
+def _spec(network: Network, wide: Wide, *, scale: float) -> WideSpec:
     """Return the spec for a table in which a weight is `scale`."""
     return WideSpec(
-        buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=1.0, facts=part.facts
+        buckets=wide.buckets,
+        pair=PAIR,
+        scale=scale,
+        bias=float(wide.bias.item()),
+        deep_vote=1.0,
+        facts=wide.facts,
+        evidence=0.0 if network.deep.evidence is None else evidence_factor(wide.table.weight.detach()),
     )
 
 
@@ -122,28 +135,12 @@ def _strides(made: _Graph, stride: int) -> str:
     return made.node("Reshape", [padded, made.weight("by_stride", np.array([0, -1, stride], np.int64))], "strides")
 
 
-def _evidence(made: _Graph, deep: Deep, evidence: Tensor) -> str:
+def _evidence(made: _Graph, deep: Deep) -> str:
     """(S, B, stride, 2): the evidence of each token and of its pair with the next token."""
-    table = made.weight("evidence", _array(evidence))
-    one_more = made.node("Pad", ["padded", made.weight("one_behind", np.array([0, 0, 0, 1], np.int64))], "one_more")
-    end = made.weight("end", np.array([np.iinfo(np.int64).max], np.int64))
-    following = made.node("Slice", [one_more, "one", end, "one"], "following")  # (B, P)
-    terms = [
-        made.node("Mul", [ids, made.weight(f"{ids}_prime", np.array([prime], np.int64))], f"{ids}_term")
-        for ids, prime in zip(("padded", following), PAIR, strict=True)
-    ]
-    most = made.weight("most_pairs", np.array([len(evidence) - 1], np.int64))
-    pairs = made.node(
-        "Add", [made.node("Mod", [made.node("Add", terms, "pair_sum"), most], "pair_rest"), "one"], "pair"
-    )
-    both = made.node("Less", ["zero", made.node("Mul", ["padded", following], "pair_product")], "is_pair")
-    pairs = made.node("Where", [both, pairs, "zero"], "pairs")
-    shape = made.weight("evidence_shape", np.array([0, -1, deep.config.stride, 1], np.int64))
-    found = [
-        made.node("Reshape", [made.node("Gather", [table, ids], f"{ids}_evidence"), shape], f"{ids}_evidence_4d")
-        for ids in ("padded", pairs)
-    ]
-    together = made.node("Concat", found, "evidence_by_message", axis=3)  # (B, S, stride, 2)
+    pads = [made.node("Concat", ["zero", "zero", "zero", "zero", "missing", "zero"], "evidence_pads", axis=0)]
+    padded = made.node("Pad", ["evidence", *pads], "padded_evidence")
+    shape = made.weight("evidence_shape", np.array([0, -1, deep.config.stride, 2], np.int64))
+    together = made.node("Reshape", [padded, shape], "evidence_by_message")  # (B, S, stride, 2)
     return made.node("Transpose", [together], "evidence_by_time", perm=[1, 0, 2, 3])
 
 
@@ -154,8 +151,7 @@ def _states(made: _Graph, deep: Deep, ids: str) -> str:
     by_time = made.node("Transpose", [ids], "ids_by_time", perm=[1, 0, 2])
     embedded = made.node("Gather", [table, by_time], "embedded_4d")  # (S, B, stride, E)
     if deep.evidence is not None:
-        evidence = _evidence(made, deep, deep.evidence)
-        embedded = made.node("Concat", [embedded, evidence], "with_evidence", axis=3)
+        embedded = made.node("Concat", [embedded, _evidence(made, deep)], "with_evidence", axis=3)
     embedded = made.node("Reshape", [embedded, together], "embedded")  # (S, B, stride * E)
     if deep.projection is not None:
         projection = made.weight("projection", _array(deep.projection.weight).T)
@@ -206,11 +202,13 @@ def _linear(made: _Graph, value: str, layer: nn.Linear, name: str) -> str:
     return made.node("Gemm", [value, weight, made.weight(f"{name}_bias", _array(layer.bias))], name, transB=1)
 
 
-def _model(made: _Graph) -> onnx.ModelProto:
+def _model(made: _Graph, *, has_evidence: bool) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info("ids", TensorProto.INT64, ["messages", "tokens"]),
         helper.make_tensor_value_info("lengths", TensorProto.INT64, ["messages"]),
     ]
+    if has_evidence:
+        inputs.append(helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["messages", "tokens", 2]))
     outputs = [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["messages"])]
     proto = helper.make_graph(made.nodes, "spamlstm", inputs, outputs, initializer=made.weights)
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
@@ -238,7 +236,7 @@ def session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
 
 
 def quantize(source: Path, target: Path) -> None:
-    """Write the graph at `source` with int8 tables (embedding and evidence), a third of the size.
+    """Write the graph at `source` with an int8 embedding, a third of the size.
 
     The weights of the cell stay float32. An int8 cell would quantize its activations with one scale for the whole
     batch, so the logit of a row would depend on the other rows of the batch (docs/decisions/0006-export.md).

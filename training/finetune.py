@@ -44,6 +44,8 @@ SHARES = {LABELLED: 0.4, "unlabelled": 0.6}
 # Messages sampled in all: DRAWS for each label, but at least FEWEST and at most MOST, in ROUNDS epochs.
 DRAWS, FEWEST, MOST = 10, 2_000, 40_000
 ROUNDS = 4
+# The weights are already learned, so a gradient of a few messages changes them by less than the whole rate.
+WIDE_DAMPING = 1e-6
 PARITY_MESSAGES = 500
 
 
@@ -124,6 +126,7 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
         rate=task.rate,
         decay=0.0,
         wide_rate=task.wide_rate,
+        wide_damping=WIDE_DAMPING,
         average=0.99,
         synthetic=0.0,
         seed=task.seed,

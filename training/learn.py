@@ -41,7 +41,8 @@ class Recipe:
     batch_rows: int = 96  # of a batch of recombined rows
     rate: float = 3e-3  # learning rate of AdamW, for the deep part
     decay: float = 0.01
-    wide_rate: float = 0.3  # learning rate of Adagrad, for the table of the wide part
+    wide_rate: float = 0.2  # learning rate of Adagrad, for the table of the wide part
+    wide_damping: float = 0.0  # first sum of squared gradients; with 0, the first step of a weight is the whole rate
     average: float = 0.995  # decay of the moving average of the weights, which is returned
     synthetic: float = 0.3  # share of generated mail in each class
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
@@ -216,6 +217,8 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
         loss=loss,
         seed=recipe.seed,
     )
+    if network.wide is not None:
+        network.deep.set_evidence(network.wide)
     return network.cpu().eval()
 
 
@@ -268,7 +271,9 @@ def _deep_optimizer(part: Deep, recipe: Recipe) -> _Optimizer:
 def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[_Optimizer, ...]:
     torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
     # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
-    table = torch.optim.Adagrad(part.table.parameters(), lr=recipe.wide_rate, initial_accumulator_value=1e-6)
+    table = torch.optim.Adagrad(
+        part.table.parameters(), lr=recipe.wide_rate, initial_accumulator_value=recipe.wide_damping
+    )
     bias = torch.optim.AdamW([part.bias], lr=recipe.rate, weight_decay=recipe.decay)
     return (table, recipe.wide_rate), (bias, recipe.rate)
 

@@ -51,8 +51,8 @@ class NetworkConfig:
     cell: Cell = "lstm"
     one_way: bool = False
     dropout: float = 0.1
-    buckets: int = 2**18
-    evidence: int = 2**18
+    buckets: int = 2**22
+    evidence: int = 2**22
     margin: float = 0.3
     gain: float = 1.6
     facts: int = FACTS_END
@@ -158,8 +158,7 @@ class Deep(nn.Module):
         weights = wide.table.weight.detach()[:, 0]
         if len(weights) != len(self.evidence):
             raise ValueError(f"the wide part has {len(weights)} weights, and the deep part reads {len(self.evidence)}")
-        used = weights[weights != 0]
-        self.evidence.copy_(weights / used.std() if len(used) > 1 else weights)
+        self.evidence.copy_(weights * evidence_factor(weights))
 
     @staticmethod
     def _evidence_of(ids: Tensor, evidence: Tensor) -> Tensor:
@@ -184,6 +183,12 @@ class Deep(nn.Module):
         reverse = torch.where(position <= last, last - position, position)[..., None]  # (B, S, 1)
         back = self.back(embedded.gather(1, reverse.expand(-1, -1, embedded.shape[-1])))[0]
         return torch.cat((ahead, back.gather(1, reverse.expand(-1, -1, back.shape[-1]))), -1)
+
+
+def evidence_factor(weights: Tensor) -> float:
+    """Return the factor by which the weights of a wide part (F,) have a standard deviation of 1, without those of 0."""
+    used = weights[weights != 0]
+    return float(1 / used.std()) if len(used) > 1 else 1.0
 
 
 class Wide(nn.Module):

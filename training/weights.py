@@ -1,7 +1,8 @@
 """Load the network of a bundle into PyTorch, from where fine-tuning starts.
 
-A slim bundle has no `weights.safetensors`. Its network is then read from `model.onnx` and `wide.npy`, whose tables are
-int8, so that the training starts from the scores that the filter gives.
+The table of the wide part is read from `wide.npy`, as int8, and is also the evidence that the deep part reads. The deep
+part is read from `weights.safetensors`. A slim bundle has no such file: its deep part is read from `model.onnx`, whose
+embedding is int8. So the training starts from the scores that the filter gives.
 """
 
 from __future__ import annotations
@@ -28,15 +29,19 @@ if TYPE_CHECKING:
     from spamlstm.model.bundle import Bundle
 
 
+TABLES = ("wide.table.weight", "deep.evidence")
+"""The names of what is read from `wide.npy`. Older bundles have these in `weights.safetensors` and `model.onnx`."""
+
+
 def load(bundle: Bundle) -> Network:
-    """Return the exact network, or that with int8 tables for a slim bundle. DataError if its layout is unknown."""
+    """Return the network of a bundle. DataError if its layout is unknown."""
     try:
         # Older networks add the whole correction, add up facts together with the text, and have no projection.
         older = {"margin": 0.0, "gain": 1.0, "facts": 0, "projection": 0}
         network = Network(NetworkConfig(**(older | bundle.manifest["network"])))
         exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
         state = _dequantize(bundle, network.config) if exact is None else safetensors.torch.load(exact)
-        network.load_state_dict(state)
+        network.load_state_dict(_tables(bundle) | state)
     except (KeyError, TypeError, RuntimeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
             f"the network of {bundle.path} cannot be trained further: this version has another layout ({error})"
@@ -50,7 +55,7 @@ def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
     state = {
         "embedding.weight": _float(found, "embedding"),
         "attention.weight": found["attention"].T,
-        **({"evidence": _float(found, "evidence")} if config.evidence else {}),
+        **({"evidence": _float(found, "evidence")} if "evidence_quantized" in found else {}),
         **({"projection.weight": found["projection"].T} if config.projection else {}),
         **{f"{name}.bias": found[f"{name}_bias"] for name in ("dense", "out")},
         # The quantizer transposes these.
@@ -64,16 +69,16 @@ def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
         for part, name in (("weight_ih_l0", "input_weights"), ("weight_hh_l0", "state_weights")):
             parts[part] = found[name][direction]
         state |= {f"{layer}.{part}": _torch_gates(value, config.cell) for part, value in parts.items()}
-    tensors = {f"deep.{name}": torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
-    return tensors | _wide(bundle)
+    return {f"deep.{name}": torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
 
 
-def _wide(bundle: Bundle) -> dict[str, Tensor]:
+def _tables(bundle: Bundle) -> dict[str, Tensor]:
     if bundle.wide is None:
         return {}
     table = Wide.read(bundle.read(bundles.WIDE), bundle.wide, shown=bundles.WIDE).table
-    weights = table.astype(np.float32) * np.float32(bundle.wide.scale)
-    return {"wide.table.weight": torch.from_numpy(weights[:, None]), "wide.bias": torch.tensor([bundle.wide.bias])}
+    weights = torch.from_numpy(table.astype(np.float32) * np.float32(bundle.wide.scale))
+    found = {"wide.table.weight": weights[:, None], "wide.bias": torch.tensor([bundle.wide.bias])}
+    return found | ({"deep.evidence": weights * bundle.wide.evidence} if bundle.wide.evidence else {})
 
 
 def _float(found: dict[str, NDArray], name: str) -> NDArray:

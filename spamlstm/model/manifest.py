@@ -81,7 +81,8 @@ class WideSpec:
 
     `buckets` is the size of the weight table. `pair` are the hash factors for the two ids of a bigram. A weight is
     `scale` times its table entry. `deep_vote` is the weight of the logit of the deep network. Ids below `facts` are
-    facts, which are added up apart from the text; with 0, as in older models, they are not.
+    facts, which are added up apart from the text; with 0, as in older models, they are not. The deep part reads each
+    weight times `evidence`; with 0 it does not, and older models have a table for the deep part in their graph.
     """
 
     buckets: int
@@ -90,6 +91,7 @@ class WideSpec:
     bias: float
     deep_vote: float
     facts: int = 0
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class Manifest:
         return WideSpec(
             buckets=self.integer(table, "buckets", "wide.", least=2, most=MOST_BUCKETS),
             pair=(pair[0], pair[1]),
-            **self.numbers("wide", "scale", "bias", "deep_vote"),
+            **self.numbers("wide", "scale", "bias", "deep_vote", *(["evidence"] if "evidence" in table else [])),
             facts=self.integer({"facts": 0} | table, "facts", "wide.", most=SIZES["vocab_size"][1]),
         )
 

@@ -39,6 +39,23 @@ def message_logit(windows: Sequence[float]) -> float:
     return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * windows[0]
 
 
+def table_indices(
+    ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]
+) -> "tuple[np.ndarray, np.ndarray]":
+    """Return the table indices of the tokens, int32 (B, T), and of the bigrams, int32 (B, T - 1), for ids (B, T).
+
+    The index of padding, behind the lengths (B,), is 0.
+    """
+    import numpy as np
+
+    padding = np.arange(ids.shape[1]) >= lengths[:, None]
+    tokens = ((ids - 1) % (buckets - 1) + 1).astype(np.int32)
+    bigrams = ((ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1).astype(np.int32)
+    tokens[padding] = 0
+    bigrams[padding[:, 1:]] = 0
+    return tokens, bigrams
+
+
 def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
     """Return the table indices of all tokens and bigrams, int32 (B, 2T - 1), for ids (B, T) and lengths (B,).
 
@@ -46,13 +63,8 @@ def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pai
     """
     import numpy as np
 
-    padding = np.arange(ids.shape[1]) >= lengths[:, None]
-    indices = np.empty((len(ids), 2 * ids.shape[1] - 1), np.int32)
-    tokens, bigrams = indices[:, : ids.shape[1]], indices[:, ids.shape[1] :]
-    tokens[:] = (ids - 1) % (buckets - 1) + 1
-    bigrams[:] = (ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1
-    tokens[padding] = 0
-    bigrams[padding[:, 1:]] = 0
+    tokens, bigrams = table_indices(ids, lengths, buckets=buckets, pair=pair)
+    indices = np.concatenate((tokens, bigrams), axis=1)
     indices.sort(1)
     repeated = indices[:, 1:] == indices[:, :-1]
     indices[:, 1:][repeated] = 0
@@ -118,6 +130,29 @@ class Wide:
         logits: np.ndarray = (sums.reshape(2, -1).sum(0) if self.spec.facts else sums) + self.spec.bias
         return logits
 
+    def evidence(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
+        """Return what the deep part reads beside the ids (B, T), float32 (B, T, 2): the evidence of tokens and bigrams.
+
+        It is the weight of each token, and that of the bigram of the token and the next one, times `spec.evidence`.
+        The last token of a row has no bigram: its second number is 0, as are the numbers of padding.
+        """
+        import numpy as np
+
+        tokens, bigrams = table_indices(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
+        found = np.zeros((*ids.shape, 2), np.float32)
+        found[..., 0] = self.table.take(tokens)
+        found[:, :-1, 1] = self.table.take(bigrams)
+        found *= self.spec.scale * self.spec.evidence
+        return found
+
+
+def graph_inputs(ids: "np.ndarray", lengths: "np.ndarray", wide: Wide | None) -> "dict[str, np.ndarray]":
+    """Return the inputs of the graph of a deep part by name, for ids (B, T), lengths (B,) and its wide part."""
+    inputs = {"ids": ids, "lengths": lengths}
+    if wide is not None and wide.spec.evidence:
+        inputs["evidence"] = wide.evidence(ids, lengths)
+    return inputs
+
 
 class Network:
     """The network of a bundle, loaded in ONNX Runtime. `logits` may be called from several threads."""
@@ -165,7 +200,7 @@ class Network:
         ids = np.full((len(rows), int(lengths.max())), self._bundle.input.pad_id, np.int64)  # (B, T)
         for line, row in zip(ids, rows, strict=True):
             line[: len(row)] = row
-        logits: np.ndarray = self._session.run(["logit"], {"ids": ids, "lengths": lengths})[0]
+        logits: np.ndarray = self._session.run(["logit"], graph_inputs(ids, lengths, self._wide))[0]
         if self._wide is not None:
             logits = self._wide.logits(ids, lengths) + self._wide.spec.deep_vote * logits
         return logits
@@ -219,6 +254,8 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"{path} is not a network that ONNX Runtime can open ({first}); install it again") from error
     names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
-    if names != ({"ids", "lengths"}, {"logit"}):
-        raise DataError(f"{path} is not a spamlstm network: its inputs must be 'ids' and 'lengths', its output 'logit'")
+    inputs = ["ids", "lengths", *(["evidence"] if bundle.wide is not None and bundle.wide.evidence else [])]
+    if names != (set(inputs), {"logit"}):
+        listed = ", ".join(map(repr, inputs))
+        raise DataError(f"{path} is not a spamlstm network: its inputs must be {listed}, and its output 'logit'")
     return session

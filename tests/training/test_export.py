@@ -18,7 +18,7 @@ VOCABULARY = 300
 
 
 def _network(cell, one_way):
-    """A network without a wide part: only the deep part becomes an ONNX graph."""
+    """A network without a wide part: only the deep part becomes an ONNX graph. WIDE gives its evidence."""
     torch.manual_seed(5)
     shape = NetworkConfig(
         VOCABULARY,
@@ -33,12 +33,28 @@ def _network(cell, one_way):
         projection=10,
     )
     network = Network(shape)
-    wide = Wide(NetworkConfig(VOCABULARY, buckets=500))
     with torch.no_grad():
-        wide.table.weight[1:].normal_()
         network.deep.out.weight.normal_()  # it begins as 0
+    network.deep.set_evidence(WIDE)
+    return network.eval()
+
+
+def _wide(*, facts=0):
+    torch.manual_seed(5)
+    wide = Wide(NetworkConfig(VOCABULARY, buckets=500, facts=facts))
+    torch.nn.init.normal_(wide.table.weight[1:])
+    return wide
+
+
+def _with(wide):
+    """A network with a given wide part, and a deep part that reads the evidence of it."""
+    network = Network(NetworkConfig(VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, facts=wide.facts))
+    network.wide = wide
     network.deep.set_evidence(wide)
     return network.eval()
+
+
+WIDE = _wide()
 
 
 def _examples(count=40):
@@ -62,9 +78,9 @@ def _torch_logits(network, ids, lengths):
         return network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
 
 
-def _run(path, ids, lengths):
+def _run(path, ids, lengths, wide=WIDE):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(["logit"], {"ids": ids, "lengths": lengths})[0]
+    return session.run(["logit"], scoring.graph_inputs(ids, lengths, export.exact(_with(wide))))[0]
 
 
 @pytest.fixture
@@ -113,8 +129,10 @@ def test_only_what_exceeds_the_margin_is_added_to_the_wide_part(exported):
     network, batch = Network(shape).eval(), _batch()
     with torch.no_grad():
         network.deep.out.weight.normal_(std=4)
+        torch.nn.init.normal_(network.wide.table.weight[1:])
+        network.deep.set_evidence(network.wide)
         network.deep.out.bias += 0.3 - network.deep(*_tensors(batch)).median()
-    found = _run(exported(network), batch.ids, batch.lengths)
+    found = _run(exported(network), batch.ids, batch.lengths, network.wide)
     with torch.no_grad():
         corrections, wide = (part(*_tensors(batch)).numpy() for part in (network.deep, network.wide))
 
@@ -153,15 +171,25 @@ def test_int8_is_close(exported, cell, one_way):
 @pytest.mark.parametrize("int8", [False, True])
 def test_the_wide_part_without_pytorch_agrees_with_it(int8, facts):
     """The filter computes the logit of the wide part as the trainer does; int8 weights change it little."""
-    torch.manual_seed(5)
-    part = Wide(NetworkConfig(VOCABULARY, buckets=500, facts=facts))
-    torch.nn.init.normal_(part.table.weight[1:])
-    batch = _batch()
+    part, batch = _wide(facts=facts), _batch()
     exact = _torch_logits(part, batch.ids, batch.lengths)
-    judge = scoring.Wide(*reversed(export.table(part))) if int8 else export.exact(part)
+    judge = scoring.Wide(*reversed(export.table(_with(part)))) if int8 else export.exact(_with(part))
 
     assert judge.logits(batch.ids, batch.lengths) == pytest.approx(exact, abs=0.05 if int8 else 1e-4)
     assert np.ptp(exact) > 1
+
+
+@pytest.mark.parametrize("facts", [0, 100])
+def test_the_evidence_without_pytorch_is_what_the_deep_part_was_trained_on(facts):
+    """The filter looks up the evidence of tokens and pairs in the order of the row; padding and no pair have 0."""
+    network, batch = _with(_wide(facts=facts)), _batch()
+    found = export.exact(network).evidence(batch.ids, batch.lengths)
+    ids = np.where(np.arange(batch.ids.shape[1]) < batch.lengths[:, None], batch.ids, 0)
+    expected = network.deep._evidence_of(torch.from_numpy(ids), network.deep.evidence).numpy()
+
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert not found[ids == 0].any()
+    assert np.std(found[ids > 0]) > 0.5
 
 
 def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():

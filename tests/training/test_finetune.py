@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import small_corpus
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_bundle import make
 
 from spamlstm.corpus.paths import FileMessage
@@ -111,7 +113,7 @@ def test_a_foreign_network_is_refused(task, tmp_path):
 
 
 def test_a_slim_bundle_can_be_trained_further(base, tmp_path):
-    """The weights of a slim bundle are the exact weights; those of int8 tables are equal up to rounding."""
+    """The weights of a slim bundle are the exact weights; those of the int8 embedding are equal up to rounding."""
     exact = weights.load(bundles.load_bundle(base))
     (base / "weights.safetensors").rename(tmp_path / "weights")
     try:
@@ -121,6 +123,21 @@ def test_a_slim_bundle_can_be_trained_further(base, tmp_path):
     for name, value in exact.state_dict().items():
         step = value.abs().max() / 127 + 1e-6
         assert torch.allclose(shipped.state_dict()[name], value, atol=float(step)), name
+
+
+def test_the_tables_of_an_older_bundle_are_its_exact_ones(base, tmp_path):
+    """Older bundles have the exact table and its evidence in `weights.safetensors`; these count, not the int8 table."""
+    older = tmp_path / "older"
+    shutil.copytree(base, older)
+    state = weights.load(bundles.load_bundle(base)).state_dict()
+    for name in weights.TABLES:
+        state[name] = state[name] + 0.001
+    save_file({name: value.contiguous() for name, value in state.items()}, older / bundles.WEIGHTS)
+    bundles.seal(older, {key: value for key, value in bundles.load_bundle(base).manifest.items() if key != "files"})
+
+    loaded = weights.load(bundles.load_bundle(older)).state_dict()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    assert set(load_file(base / bundles.WEIGHTS)).isdisjoint(weights.TABLES)
 
 
 FORBIDDEN = """

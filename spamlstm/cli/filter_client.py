@@ -111,7 +111,7 @@ HOW_TO_CALL = "the message is read from standard input; run: spamlstm filter < m
 def main_filter(options: FilterOptions) -> int:
     """Filter standard input and return the exit status."""
     try:
-        _keep_descriptors()
+        keep_descriptors()
         if os.isatty(0):
             _say(HOW_TO_CALL)
             return _USAGE
@@ -269,16 +269,16 @@ def _quoted(user: str) -> bytes:
 # --- standard streams ----------------------------------------------------------------------------------------------
 
 
-def _keep_descriptors() -> None:
-    """Open /dev/null for each closed standard stream, so that no other file gets its descriptor.
+def keep_descriptors() -> None:
+    """Open /dev/null for each closed standard stream, so that no other file, such as a database, gets its descriptor.
 
-    Reading from closed standard input and writing to closed standard output still fail.
+    Reading from closed standard input and writing to closed standard output fail with EBADF, as without /dev/null.
     """
-    for stream, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDWR)):
+    for stream, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
         try:
             os.fstat(stream)
         except OSError:
-            os.open(os.devnull, mode)
+            os.open(os.devnull, mode)  # gets the lowest free descriptor, which is `stream`
 
 
 def _read() -> tuple[bytes, bool]:

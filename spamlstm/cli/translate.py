@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from spamlstm.cli import terminal
+from spamlstm.cli.filter_client import keep_descriptors
 from spamlstm.errors import ExitStatus, OutputError, UserError
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def _translate(error: BaseException) -> int:
         return ExitStatus.BROKEN_PIPE
     if _interrupts or isinstance(error, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
+    if isinstance(error, ImportError):  # before the import below, which may have failed
+        return _import_error(error)
     from spamlstm.cli.app import Abort, ClickError
 
     if isinstance(error, Abort):
@@ -88,7 +91,7 @@ def _translate(error: BaseException) -> int:
             return ExitStatus.IO
         _say(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return ExitStatus.IO
-    return _database_error(error) or _import_error(error) or _bug(error)
+    return _database_error(error) or _bug(error)
 
 
 def _say(sentence: str) -> None:
@@ -143,10 +146,10 @@ def _database_error(error: BaseException) -> int:
     return 0
 
 
-def _import_error(error: BaseException) -> int:
-    """Report a library that cannot be loaded and return its exit status. Return 0 for any other error."""
-    if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] == "spamlstm":
-        return 0
+def _import_error(error: ImportError) -> int:
+    """Report a library that cannot be loaded, or a bug in an import of this program, and return the exit status."""
+    if (error.name or "").partition(".")[0] == "spamlstm":
+        return _bug(error)
     _say(f"the installation is damaged ({error}); install spamlstm again")
     return ExitStatus.UNAVAILABLE
 
@@ -197,15 +200,8 @@ class _Output(io.FileIO):
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for each closed standard stream, so that no database gets the descriptor of a stream.
-
-    Reading from closed standard input and writing to closed standard output fail with EBADF, as without /dev/null.
-    """
-    for stream, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
-        try:
-            os.fstat(stream)
-        except OSError:
-            os.open(os.devnull, mode)  # gets the lowest free descriptor, which is `stream`
+    """Open the standard streams that were closed at the start, and replace standard output and standard error."""
+    keep_descriptors()
     # Python sets a stream that was closed at its start to None.
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

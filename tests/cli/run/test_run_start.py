@@ -102,9 +102,13 @@ def test_a_failed_start_is_a_sentence(spamlstm, tmp_path, arguments, status, wor
     assert words in err
 
 
-def test_a_library_that_cannot_be_loaded(root, environment, tmp_path, maildir):
-    """A damaged installation is named as such, and is not a bug (70), for which systemd would restart the daemon."""
-    (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: no such file', name='numpy')")
+@pytest.mark.parametrize("library", ["numpy", "typer"])
+def test_a_library_that_cannot_be_loaded(root, environment, tmp_path, maildir, library):
+    """A damaged installation is named as such, and is not a bug (70), for which systemd would restart the daemon.
+
+    typer is the library that the command line itself needs.
+    """
+    (tmp_path / f"{library}.py").write_text(f"raise ImportError('libx.so: no such file', name='{library}')")
     command = [sys.executable, "-m", "spamlstm", "run", str(maildir)]
     path = f"{tmp_path}:{root}"
     done = subprocess.run(

@@ -185,7 +185,7 @@ def status_command(
     """Show the status and the statistics of the running daemon.
 
     The daemon is started by 'spamlstm run'. Without --state, the command contacts your own daemon or, if that is not
-    running, the system daemon (state directory /var/lib/spamlstm). The exit status is 69 if no daemon answers.
+    running, the system daemon (state folder /var/lib/spamlstm). The exit status is 69 if no daemon answers.
     """
     from spamlstm.cli.status import show_status
 

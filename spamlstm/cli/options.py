@@ -18,7 +18,7 @@ FILTER, LEARN, MODEL, MEASURE = "Filter mail", "Learn", "Model", "Measure"
 
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="DIR", help="Model directory [default: the current model, see 'model list']"),
+    typer.Option("--model", metavar="DIR", help="Model folder [default: the current model, see 'model list']"),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -33,7 +33,7 @@ StateOption = Annotated[
     typer.Option(
         "--state",
         metavar="DIR",
-        help="State directory (labels, journal, status socket) [default: ~/.local/state/spamlstm]",
+        help="State folder (labels, journal, status socket) [default: ~/.local/state/spamlstm]",
     ),
 ]
 MaildirOption = Annotated[
@@ -189,8 +189,8 @@ def _report_files(parameters: dict[str, Any]) -> None:
     if "config" in parameters:
         terminal.note(f"configuration: {find_config_file(parameters['config']) or 'none (the defaults are used)'}")
     if "state" in parameters:
-        terminal.note(f"state directory: {parameters['state'] or state_dir()}")
+        terminal.note(f"state folder: {parameters['state'] or state_dir()}")
     if "model" in parameters:
         from spamlstm.model.registry import find_bundle
 
-        terminal.note(f"model directory: {find_bundle(parameters['model'])}")
+        terminal.note(f"model folder: {find_bundle(parameters['model'])}")

@@ -55,8 +55,8 @@ def account_named(config: Config, name: str) -> ImapConfig | None:
 def existing_state(state: Path | None) -> Path:
     """Return the state folder, for a command that does not create the folder that --state names.
 
-    Only `run`, `scan` and `filter` create it, so that a mistyped name has no effect. Raises NoInputError if the user
-    named a folder that does not exist.
+    Only `run` and `scan` create it, so that a mistyped name has no effect. Raises NoInputError if the user named a
+    folder that does not exist.
     """
     if state is not None and not state.is_dir():
         raise NoInputError(f"the state folder {state} does not exist; check --state, or run: mkdir -p -m 700 {state}")

@@ -26,9 +26,7 @@ from spamlstm.errors import NoInputError, UserError, reading
 RUN = Path("spamlstm-jig")
 RunOption = Annotated[
     Path,
-    typer.Option(
-        "--state", metavar="DIR", show_default=False, help=f"Directory of the run's labels [default: ./{RUN}]"
-    ),
+    typer.Option("--state", metavar="DIR", show_default=False, help=f"Folder of the run's labels [default: ./{RUN}]"),
 ]
 OneMessageArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file with one message.")]
 
@@ -37,7 +35,7 @@ jig_app = commands(help="Commands that the TREC spam track toolkit calls.", no_a
 
 @command(jig_app, "initialize", "spamlstm trec-jig initialize")
 def initialize_run(state: RunOption = RUN) -> None:
-    """Begin a run with no labels. An earlier run in the same directory is removed."""
+    """Begin a run with no labels. An earlier run in the same folder is removed."""
     from spamlstm.config.locations import LABELS
     from spamlstm.learning.label_store import LabelStore
 
@@ -95,7 +93,7 @@ def train_message(
 @command(jig_app, "finalize", "spamlstm trec-jig finalize")
 def finalize_run(state: RunOption = RUN) -> None:
     """End a run. Only checks that there is a run, because all labels are already stored."""
-    _check(state)  # all labels are already on disk
+    _check(state)
 
 
 def _check(state: Path) -> None:

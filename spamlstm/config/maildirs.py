@@ -29,8 +29,7 @@ def covers(pattern: str, path: str) -> bool:
     or a leading dot. No file is read. A part of `path` with wildcards is treated as covered only by an equal part or by
     *, so the result may be False although `pattern` matches all these paths.
     """
-    wanted, given = pattern.split("/"), path.split("/")
-    return len(wanted) == len(given) and all(map(_covers_part, wanted, given))
+    return _is_true_of_parts(_covers_part, pattern, path)
 
 
 def _covers_part(pattern: str, part: str) -> bool:
@@ -41,12 +40,14 @@ def _covers_part(pattern: str, part: str) -> bool:
 
 def section_of(maildirs: Iterable[MaildirConfig], path: Path) -> MaildirConfig | None:
     """Return the first section that matches the path of a Maildir, or None. Sections are not merged."""
-    return next((section for section in maildirs if _matches(absolute(section.path), str(path))), None)
+    named = str(path)
+    return next((one for one in maildirs if _is_true_of_parts(_matches_part, absolute(one.path), named)), None)
 
 
-def _matches(pattern: str, path: str) -> bool:
+def _is_true_of_parts(test: Callable[[str, str], bool], pattern: str, path: str) -> bool:
+    """Return whether `test` is true of each part of a pattern and the part of the path in the same place."""
     wanted, given = pattern.split("/"), path.split("/")
-    return len(wanted) == len(given) and all(map(_matches_part, wanted, given))
+    return len(wanted) == len(given) and all(map(test, wanted, given))
 
 
 def _matches_part(pattern: str, name: str) -> bool:

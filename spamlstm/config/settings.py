@@ -77,7 +77,7 @@ def check_path(value: Any, _at: Location) -> str:
     if "**" in value:
         raise UnusableError("contains '**', which would search whole trees; write one * for each level of folders")
     if value.startswith("~") and not absolute(value).startswith("/"):
-        raise UnusableError(f"there is no user with the home directory {shown(value.split('/')[0])}")
+        raise UnusableError(f"there is no user with the home folder {shown(value.split('/')[0])}")
     return value
 
 

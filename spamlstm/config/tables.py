@@ -118,7 +118,7 @@ def _learning(value: Any, at: Location) -> LearningConfig:
 def _filter(value: Any, at: Location) -> FilterConfig:
     config = FilterConfig(**_listener(value, at, {}))
     if config.listen is not None and not config.listen.startswith(UNIX):
-        at.below("listen").report("must be a Unix socket, because `spamlstm filter` connects to no other address")
+        at.below("listen").report("must be a Unix socket, because 'spamlstm filter' connects to no other address")
     return config
 
 

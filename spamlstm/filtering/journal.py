@@ -164,9 +164,8 @@ class Journal:
     def changes(self, maildir: str, content: str, *, judgement: int = 0, act: int = 0) -> JournalChanges:
         """Return the changes of a message that the journal has after the judgement and the act with these numbers.
 
-        Only the last MOST_COPIES judgements are used.
-        A judgement is omitted if it has an act that is omitted.
-        Damaged rows are omitted, see `last_act`.
+        Only the last MOST_COPIES judgements are used. A judgement is omitted if it has an act that is omitted. Damaged
+        rows are omitted, see `last_act`.
         """
         states = _OPEN, TransferResult.DONE, _TAKEN_BACK
         key = self.index.number(maildir), bytes.fromhex(content)

@@ -66,9 +66,8 @@ def undo_acts(
 
     Yields a damaged act as an `UnreadableAct` and does not undo it.
 
-    `open_maildir` opens the Maildir at a path. If `open_maildir`
-    raises UserError for a Maildir, only the acts in this Maildir fail. With `contents`, only acts on messages with
-    these content ids are undone.
+    `open_maildir` opens the Maildir at a path. If it raises UserError for a Maildir, only the acts in this Maildir
+    fail. With `contents`, only acts on messages with these content ids are undone.
 
     An act is undone if its message still has the folder and the base name that the act gave it, with any flags. The
     message stays recorded as classified, so that it is not classified again. The function is safe to repeat. After a

@@ -151,8 +151,7 @@ class LabelStores:
 
         A label that replaces another is learned when `layer` is called next. By default, the label was inferred from a
         move. `answered` is true if the user answered the message. The label is durable (fsynced) when this method
-        returns.
-        Raises StoreUnavailableError if the store cannot be used now.
+        returns. Raises StoreUnavailableError if the store cannot be used now.
         """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir), create=True)

@@ -259,7 +259,7 @@ def test_verbose_and_quiet(spamlstm, folder):
     """--verbose reports the files in use; together with --quiet it is refused, before or after the command."""
     _, _, err = spamlstm("classify", "--verbose", folder)
     assert "spamlstm: configuration: none" in err
-    assert "spamlstm: state directory: " in err
+    assert "spamlstm: state folder: " in err
     for arguments in (("-q", "classify", "-v"), ("classify", "-q", "-v")):
         assert spamlstm(*arguments, folder)[0] == 64
 

@@ -30,21 +30,22 @@ from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.failures import Backoff, emit, logger, sentence
 from spamlstm.maildir.folders import FolderRole
 
-# IDLE is renewed after a time between these, because servers and routers drop connections that are silent for longer.
-# All folders are then visited. Without IDLE, they are visited after the last of these.
+# All folders are visited after a random time between these limits, in seconds. IDLE then ends and begins again, because
+# servers and routers drop connections that are silent for longer.
 RENEW_SECONDS = 300.0, 540.0
+# If the server has no IDLE, it is asked for changes after this time.
 POLL_SECONDS = 60.0
-# Messages that could not be handled, or whose user may be moving them, are looked at again after this time.
+# Messages that could not be handled, or whose user may be moving them, are tried again after this time.
 RETRY_SECONDS = 10.0
-# Old messages of the junk folder that are read between two looks at the inbox.
+# The largest number of old messages of the junk folder that are read between two visits of the inbox.
 READ_IN_TURN = 100
-# If a server reports changes without end, the inbox is visited at most _MOST_ROUNDS times without a pause.
-# The pause has at least _LEAST_SECONDS.
+# If a server reports changes without end, the inbox is visited at most _MOST_ROUNDS times without a pause, and the
+# pause takes at least _LEAST_SECONDS.
 _LEAST_SECONDS = 0.02
 _MOST_ROUNDS = 5
-# If a message left the inbox, all folders are looked at immediately. If there are more folders than this, only the junk
-# folder is.
-_MOST_LOOKED_AT = 50
+# If a message left the inbox, all folders are visited immediately, or only the junk folder if there are more folders
+# than this.
+_MOST_VISITED = 50
 _WITH_COPIES = FolderRole.FILED, FolderRole.JUNK, FolderRole.INBOX
 
 
@@ -257,7 +258,7 @@ class _Work:
         has_left = self._visits.visit(folder, changes=changes)
         self._filing.work(folder)
         if has_left:  # first it must be known where the messages are now
-            are_few = len(self._folders) <= _MOST_LOOKED_AT
+            are_few = len(self._folders) <= _MOST_VISITED
             self._visit_others(*(_WITH_COPIES if are_few else [FolderRole.JUNK]))
         self._learning.work()
         self._connection.select(folder.name, readonly=False)

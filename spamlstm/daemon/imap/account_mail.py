@@ -30,18 +30,19 @@ from spamlstm.learning.survey import adoption_evidence
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.names import GoneError
 
-# The newest messages of one folder and of all folders that are listed. At most 18,000 messages are learned.
+# The largest numbers of messages that are listed, of one folder and of all folders. The newest ones are listed, and at
+# most 18,000 of them are learned.
 MOST_IN_FOLDER = 50_000
 MOST_IN_ACCOUNT = 200_000
 # Larger messages are not read. Only the first 64 KiB of a message are learned.
 MOST_MESSAGE_BYTES = 1 << 20
-# All messages that are read, and the time for it. Then older messages are left out.
+# The largest number of bytes that are read, and the longest time for that. After that, older messages are left out.
 MOST_READ_BYTES = 512 << 20
 MOST_SECONDS = 3600.0
-# Messages that are read together.
+# The largest number of messages that are read by one command, and of their bytes.
 READ_TOGETHER, BYTES_TOGETHER = 50, 4 << 20
-# After so many lost connections, or so many one after another without a result, the command fails. Some providers end a
-# connection after some megabytes.
+# The command fails after MOST_LOST lost connections, or after MOST_FAILED of them in a row without a result. Some
+# providers end a connection after some megabytes.
 MOST_LOST, MOST_FAILED = 100, 3
 
 T = TypeVar("T")

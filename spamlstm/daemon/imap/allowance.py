@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 CONNECT_SECONDS = 30.0
-# For one command. A server that searches a large folder for the first time may need a minute.
+# The longest time of one command, and its largest number of bytes. A server that searches a large folder for the first
+# time may need a minute.
 COMMAND_SECONDS = 120.0
 COMMAND_BYTES = 4 << 20
 # A message of 64 MB must arrive at this speed.
 BYTES_PER_SECOND = 64 << 10
-# For all commands between two pauses, such as a visit of all folders, or of one run of a command line. A server that
-# answers each command just in time has it used up after 16 commands.
+# The longest time of all commands between two pauses, such as a visit of all folders, or of one run of a command line.
+# A server that answers each command just in time has used it up after 16 commands.
 PATIENCE_SECONDS = 1800.0
-# What each command adds. Servers usually answer in a tenth of it.
+# The time that each command adds to it. Servers usually answer in a tenth of this time.
 EARNED_SECONDS = 2.0
 
 S = TypeVar("S", bound=socket.socket)

@@ -30,14 +30,16 @@ from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.folder_reader import MOST_MOVED
 from spamlstm.tracking.state import CopyStatus
 
-# The newest messages of the junk folder that are read at the first visit, and the largest of them.
+# The largest number of messages of the junk folder that are read at the first visit, and the largest size of each. The
+# newest ones are read.
 MOST_OLD_JUNK = 1000
 MOST_OLD_BYTES = 1 << 20
-# Of a server without CONDSTORE, the flags of this number of messages are asked at each visit.
+# If the server does not support CONDSTORE, each visit asks for the flags of at most this number of messages.
 _MOST_FLAGS = 1000
-# Messages that are read together.
+# The largest number of messages that are read by one command, and of their bytes.
 READ_AT_ONCE, READ_BYTES = 16, 4 << 20
-# After the server changed all UIDs, mail that came this long before the last visit may be new: clocks differ.
+# The clocks of the server and of this machine may differ by this many seconds. If the server has changed all UIDs, mail
+# that came up to this time before the last visit may be new.
 _CLOCKS_DIFFER = 300.0
 
 _FLAGS_OF = {FolderRole.JUNK: frozenset(("\\junk",)), FolderRole.IGNORED: frozenset(("\\sent",))}

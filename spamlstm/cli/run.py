@@ -52,14 +52,7 @@ def run_daemon(
     model_reload = ModelReload(stamp=lambda: stamp(model), open=lambda config: _open(model, config))
 
     def load() -> tuple[Config, Classifier]:
-        config = choose(config_file, maildirs, dry_run=dry_run)
-        if config.accounts:
-            check_imap_installed()
-        if not config.maildirs and not config.listeners() and not config.accounts:
-            where = config_file or find_config_file() or " or ".join(map(str, config_files()))
-            raise ConfigError(
-                f"there is nothing to do: name a Maildir, or add a [[maildir]], [[imap]] or [spamd] section to {where}"
-            )
+        config = _configuration(maildirs, dry_run=dry_run, config_file=config_file)
         return config, model_reload.load(config)
 
     state = state or state_dir()
@@ -141,14 +134,27 @@ def run_daemon(
             accounts=accounts,
             check_state=StateFolder(state).check,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: daemon.stop())
-        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
-        wakeup.wake_on_signals()
+        _handle_signals(daemon, wakeup)
         if reload_requests:
             daemon.reload()
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
+
+
+def _configuration(maildirs: list[Path], *, dry_run: bool, config_file: Path | None) -> Config:
+    """Return the configuration of the daemon.
+
+    Raises ConfigError if there is nothing to do, and UnavailableError if a package for IMAP accounts is missing.
+    """
+    config = choose(config_file, maildirs, dry_run=dry_run)
+    if config.accounts:
+        check_imap_installed()
+    if not config.maildirs and not config.listeners() and not config.accounts:
+        where = config_file or find_config_file() or " or ".join(map(str, config_files()))
+        raise ConfigError(
+            f"there is nothing to do: name a Maildir, or add a [[maildir]], [[imap]] or [spamd] section to {where}"
+        )
+    return config
 
 
 def _open(path: Path | None, config: Config) -> Classifier:
@@ -157,6 +163,14 @@ def _open(path: Path | None, config: Config) -> Classifier:
     # Modules and data that are loaded on first use (30 ms) are loaded now, so that the first message is not delayed.
     classifier.classify(_WARM_UP)
     return classifier
+
+
+def _handle_signals(daemon: Daemon, wakeup: Wakeup) -> None:
+    """Let SIGTERM and SIGINT stop the daemon, and SIGHUP reload its configuration and model."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+    wakeup.wake_on_signals()
 
 
 @contextlib.contextmanager

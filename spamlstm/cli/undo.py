@@ -6,8 +6,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +78,32 @@ class _Named:
     """What to say if there is nothing to undo for the message."""
 
 
+@dataclass(slots=True)
+class _Results:
+    """The undone acts, the errors of accounts, and whether an act of the journal is damaged."""
+
+    rows: list[_Row] = field(default_factory=list)
+    errors: list[UserError] = field(default_factory=list)
+    has_damage: bool = False
+
+    def add(self, one: UndoResult | UnreadableAct | tuple[str, AccountUndoResult] | UserError) -> _Row | None:
+        """Add a result and return its row, or None if there is none.
+
+        A damaged act is reported immediately, and an error of an account at the end, after what was undone.
+        """
+        match one:
+            case UnreadableAct():
+                self.has_damage = True
+                complain(f"act {one.id} of the journal", f"it is damaged and left unchanged ({one.why})")
+                return None
+            case UserError():
+                self.errors.append(one)
+                return None
+        row = _row(one) if isinstance(one, UndoResult) else _row_of_account(*one)
+        self.rows.append(row)
+        return row
+
+
 def undo_messages(
     message: str | None, *, since: str | None, dry_run: bool, json: bool, config_file: Path | None, state: Path | None
 ) -> int:
@@ -87,9 +113,7 @@ def undo_messages(
     not a time.
     """
     moment = parse_time(since or "1d", now=time.time()) if since or message is None else 0.0
-    rows: list[_Row] = []
-    problems: list[UserError] = []
-    unreadable = False
+    results = _Results()
     state = existing_state(state)
     # Maildirs need no configuration.
     config = load_found_config(config_file) if config_file or has_records(state) else Config()
@@ -121,28 +145,29 @@ def undo_messages(
         on_accounts = undo_on_accounts(
             config, state, is_wanted=lambda act: act.time >= moment and _is_named(act, named), dry=dry_run
         )
-        for one in itertools.chain(acts, _rows_of_accounts(on_accounts, problems)):
-            if isinstance(one, UnreadableAct):
-                unreadable = True
-                complain(f"act {one.id} of the journal", f"it is damaged and left unchanged ({one.why})")
-                continue
-            row = _row(one) if isinstance(one, UndoResult) else one
-            rows.append(row)
-            if json:
+        for one in itertools.chain(acts, on_accounts):
+            row = results.add(one)
+            if json and row is not None:
                 print_json({**_object(row), "dry_run": dry_run})
-    if named is not None and named.problem and not rows and not problems:
+    if named is not None and named.problem and not results.rows and not results.errors:
         raise NoInputError(named.problem)
     if not json and (dry_run or not settings.quiet):
-        _print(rows, dry_run=dry_run)
-        if rows or not (unreadable or problems):
-            sys.stdout.write(_summary(rows, moment, dry_run=dry_run) + "\n")
-    if problems:
-        for sentence in list(dict.fromkeys(map(str, problems)))[1:]:  # accounts may have the same problem
+        _print(results.rows, dry_run=dry_run)
+        if results.rows or not (results.has_damage or results.errors):
+            sys.stdout.write(_summary(results.rows, moment, dry_run=dry_run) + "\n")
+    return _status(results)
+
+
+def _status(results: _Results) -> ExitStatus:
+    """Return the exit status. Raises the first error of an account, after the other errors were reported."""
+    if results.errors:
+        for sentence in list(dict.fromkeys(map(str, results.errors)))[1:]:  # accounts may have the same error
             report(sentence)
-        raise problems[0]
-    if unreadable:
+        raise results.errors[0]
+    if results.has_damage:
         return ExitStatus.DATA
-    return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in rows) else ExitStatus.OK
+    has_failed = any(one.status is UndoStatus.FAILED for one in results.rows)
+    return ExitStatus.TEMPORARY if has_failed else ExitStatus.OK
 
 
 def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> _Named:
@@ -197,17 +222,6 @@ def _row(one: UndoResult) -> _Row:
 def _row_of_account(account: str, one: AccountUndoResult) -> _Row:
     act, ends = one.act, (one.source, one.target, one.failure)
     return _Row(act.content, act.time, one.status, act.actions, *ends, account=account, head=one.head)
-
-
-def _rows_of_accounts(
-    found: Iterator[tuple[str, AccountUndoResult] | UserError], problems: list[UserError]
-) -> Iterator[_Row]:
-    """Yield the rows of accounts. Errors are added to `problems`, because what was undone is reported first."""
-    for one in found:
-        if isinstance(one, UserError):
-            problems.append(one)
-        else:
-            yield _row_of_account(*one)
 
 
 def _summary(rows: Sequence[_Row], moment: float, *, dry_run: bool) -> str:

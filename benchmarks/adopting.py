@@ -91,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--temp", type=Path, help="where to put the mailbox [default: the temporary folder]")
     for name in ("half", "households"):
         command = commands.choices[name]
-        command.add_argument("--spam", type=float, help="keep only so much spam, at random, that it is this share")
+        command.add_argument(
+            "--spam", type=float, help="leave out spam at random, so that it is this share of the mail"
+        )
         command.add_argument("--seed", type=int, default=0)
     half, households = commands.choices["half"], commands.choices["households"]
     half.add_argument("--most", type=int, help="only the first MOST messages of each corpus")
@@ -147,7 +149,7 @@ def halves(mailbox: Mailbox) -> tuple[Sequence[Labelled], Sequence[Labelled]]:
 
 
 def thinned(mail: list[Labelled], share: float | None, random_choice: random.Random) -> list[Labelled]:
-    """Return the mail with only so much spam that it makes up a share of all."""
+    """Return the mail without some of its spam, so that spam is a share of it."""
     if share is None:
         return mail
     ham = sum(one.label == "ham" for one in mail)

@@ -1,4 +1,4 @@
-"""What tells dressed ham from dressed phishing of the same texts, apart from the relations that are meant to?
+"""Find what distinguishes dressed ham from dressed phishing of the same texts, besides the intended relations.
 
 artefacts.py FOLDER
 

@@ -1,4 +1,4 @@
-"""How often is a model wrong, by language and by kind?
+"""Print how often a model is wrong, by language and by kind.
 
 breakdown.py [ARCHIVE ...] --model BUNDLE
 breakdown.py --modern FOLDER --source app:WooCommerce --source own:parcel --model BUNDLE

@@ -1,4 +1,4 @@
-"""How many small messages of known kinds of trouble a model judges right: the cases of tests/cases, or of FOLDER.
+"""Count how many small messages of difficult kinds a model judges correctly: the cases of tests/cases, or of FOLDER.
 
 A folder of cases has messages, and an expected.txt with the right verdict of each in a line `FILE: ham` or
 `FILE: spam`. If expected.txt has `allow = ["ADDRESS", …]`, the cases are judged with this allow list.

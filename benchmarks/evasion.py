@@ -1,4 +1,4 @@
-"""How much of the spam that is caught gets through after one change to it, beside bogofilter in the same run?
+"""Measure how much of the caught spam gets through after one change to it, beside bogofilter in the same run.
 
 evasion.py CORPUS --model BUNDLE --most N
 

@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/fixtures"
 
 from killing import can_trace
 from kills import SCENARIOS, kill
+from measurement import argument_parser
 
 
 def main() -> int:
+    argument_parser(__doc__).parse_args()
     if not can_trace():
         sys.exit("ptrace, which stops a process at a system call, is forbidden on this machine")
     total = wrong = 0

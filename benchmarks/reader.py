@@ -2,8 +2,8 @@
 
     python benchmarks/reader.py [COUNT]
 
-By default there are 10,000 messages. Every second one is spam, which is tagged and filed. The classifier is a stub, so
-that moves race with moves. The code is that of tests/filtering/test_racing.py.
+Every second message is spam, which is tagged and filed. The classifier is a stub, so that the moves of the filter and
+of the reader coincide. The code is in tests/filtering/test_racing.py.
 """
 
 import logging
@@ -15,11 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/fixtures"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/filtering"))
 
+from measurement import argument_parser
 from test_racing import race, wrong
 
 
 def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argument_parser(__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=10_000, help="messages [default: 10000]")
+    count = parser.parse_args().count
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()

@@ -1,6 +1,6 @@
-"""What adopting a mailbox does to the verdicts on mail unlike that mailbox.
+"""Measure what adopting a mailbox does to the verdicts on mail unlike that mailbox.
 
-Learns so many ham and spam messages from the beginning of MAILBOX, as `adopt` does, and judges the mail of other
+Learns some hundred ham and spam messages from the beginning of MAILBOX, as `adopt` does, and judges the mail of other
 corpora before and after. Each message is also judged as if the mailbox's server had delivered it: with the headers that
 senders write, below the first headers, to the first Received, of a message of the mailbox.
 """
@@ -22,7 +22,7 @@ from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
 PROPORTIONS = ((600, 600), (600, 444), (300, 100), (100, 300))
-# The mailbox is cut from so many messages.
+# The mailbox is made of this number of messages at the beginning of the corpus.
 FIRST = 4000
 DATED = re.compile(rb"^(?:date|message-id|to):", re.IGNORECASE)
 TRACE = re.compile(rb"\A.*?^received:[^\n]*(?:\n[ \t][^\n]*)*\n", re.IGNORECASE | re.MULTILINE | re.DOTALL)

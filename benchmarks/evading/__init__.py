@@ -1,8 +1,8 @@
 """Single transforms that make spam look less like spam to a program, and leave it readable for a person.
 
 A transform takes a Letter and returns a Letter or bytes, or None if it does not apply. Its name begins with its family.
-How it is known that a person still reads the message is said for each family in READABLE. For all families but
-`structure`, `reads_the_same` checks it for each message.
+READABLE says for each family why a person can still read the message. `reads_the_same` checks this for each message,
+except for the family `structure`.
 """
 
 from .heading import HEADING

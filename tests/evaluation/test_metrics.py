@@ -71,7 +71,7 @@ def test_perfect_ranking_still_has_an_interval(size: int) -> None:
 
 @given(BOTH, st.sampled_from([0.0, 0.1, 1.0, 10.0, 25.0, 50.0, 100.0]))
 def test_sm_at_hm_is_the_best_threshold_that_is_allowed(rows: list[tuple[bool, int]], hm_pct: float) -> None:
-    """Of all thresholds that lose at most so much ham, the chosen one misses the least spam."""
+    """Of all thresholds that lose at most this share of the ham, the chosen one misses the least spam."""
     labels, scores = columns(rows)
     ham, spam = scores[~labels], scores[labels]
     allowed = [

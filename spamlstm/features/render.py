@@ -36,7 +36,7 @@ SECONDARY = "⟦secondary⟧"
 # A body longer than _MAX_BODY is shortened to its head, its tail and _PASSAGES passages of length _PASSAGE between
 # them.
 _MAX_BODY = 12_000
-# At least so many windows of secondary text are kept, if there are so many.
+# At least this number of windows of secondary text is kept, if there are that many.
 _FEWEST_SECONDARY = 2
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)

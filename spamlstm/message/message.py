@@ -49,7 +49,7 @@ class Message:
     text: str
     """The text that a reader sees: all displayed parts, and the plain part beside a page if it says something else."""
     secondary: str
-    """The end of `text`, of which a reader knows that it is not the letter (see `MessageText`)."""
+    """The end of `text`, which a reader does not take for the letter (see `MessageText`)."""
     subject: str
     """The subject, with encoded words decoded."""
     sender: str

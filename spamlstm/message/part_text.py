@@ -31,7 +31,7 @@ class ShownText(NamedTuple):
 
 
 class MessageText(NamedTuple):
-    """The text that a reader sees: the letter, and secondary text, of which a reader knows that it is not the letter.
+    """The text that a reader sees: the letter, and secondary text, which a reader does not take for the letter.
 
     Secondary text is that of attachments, of messages within the message and of invitations, a plain part that says
     something else than the page beside it, and what a letter quotes below the headers of another message.
@@ -95,7 +95,7 @@ _FROM_LINE = re.compile(
 )
 # A word of at least two letters. Two characters of a script that is written without spaces are a word.
 _WORD = re.compile(r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2,}|[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2}")
-# Of the invitations and plain parts beside pages, at most so many are read: each is compared with all other text.
+# At most this number of invitations and plain parts beside pages is read, because each is compared with all other text.
 MOST_OTHER = 20
 # A plain part beside a page is read if it has at least this many characters and says something else than the page:
 # more than this share of its words is missing in the page.

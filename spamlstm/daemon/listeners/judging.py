@@ -42,9 +42,9 @@ CLASSIFIED_TOGETHER = 16
 # wait until all large ones are classified, which takes up to 0.5 s for each.
 LARGE_BYTES = 1 << 18
 MOST_LARGE = 2
-# Of the other messages, a smaller one comes before larger ones that came up to this time earlier for each byte of the
-# difference (6 s for LARGE_BYTES). Otherwise 255 clients that send messages of 120 KB without end, each one at a time,
-# would keep others waiting for seconds. A message that waits longer is not overtaken any more.
+# The other messages are ordered by their time of arrival plus this time for each byte, which is 6 s for LARGE_BYTES. So
+# a small message overtakes larger ones that came shortly before it. Otherwise 255 clients that send messages of 120 KB
+# without end, each one at a time, would keep others waiting for seconds.
 YIELD_SECONDS = 6.0 / LARGE_BYTES
 
 T = TypeVar("T")

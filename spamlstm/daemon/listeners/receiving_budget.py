@@ -1,4 +1,4 @@
-"""The memory for the requests of all clients of the listeners, and who has it."""
+"""The memory for the requests of all clients of the listeners, and the clients that hold it."""
 
 import asyncio
 import bisect
@@ -11,11 +11,10 @@ from spamlstm.corpus.paths import MOST_BYTES
 if TYPE_CHECKING:
     from spamlstm.daemon.listeners.connection import ClientConnection
 
-# The largest number of bytes of all requests together that have not been answered. Each of them may be as large as
-# MOST_BYTES.
+# The largest number of bytes of all unanswered requests together. A single request may have MOST_BYTES.
 MOST_BUFFERED = 2 * MOST_BYTES
-# The largest part of it for requests that announced their size and may not have been sent. The rest is for the others,
-# which cannot wait.
+# The largest part of these bytes for requests whose clients announced a size, and which may not have been sent yet. The
+# rest is for requests of unknown size, whose clients cannot wait for memory.
 MOST_ANNOUNCED = 3 * MOST_BUFFERED // 4
 # The first bytes of a request are not counted towards MOST_BUFFERED, so that large requests do not hinder small ones.
 FREE_BYTES = 1 << 17

@@ -1,8 +1,8 @@
 """Modern mail: texts of applications and publishers, and texts of this project, dressed as delivered mail of 2021–2026.
 
 The same text is dressed as its sender sends it, which is ham, and as phishing copies it, which is spam. Spam texts get
-the same HTML shells. So neither wording nor fashion gives the label away: the relations of sender, hosts and links do,
-or what is asked for.
+the same HTML shells. So neither the wording nor the design shows the label. Only the relations of sender, hosts and
+links show it, or what the message asks for.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from spamlstm.config import locations
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty home directory."""
+    """An empty home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(locations, "SYSTEM", tmp_path / "etc" / "config.toml")

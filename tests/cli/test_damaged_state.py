@@ -46,7 +46,7 @@ DAMAGE = (
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory, tiny):
-    """A home directory with a Maildir, some mail labelled and some filed; and a copy of it."""
+    """A home folder with a Maildir, some mail labelled and some filed; and a copy of it."""
     home = tmp_path_factory.mktemp("used") / "home"
     path = home / "Maildir"
     for part in names.PARTS:
@@ -78,7 +78,7 @@ def environment(home, tiny):
 
 @pytest.fixture
 def home(used, tiny, monkeypatch):
-    """The home directory, restored at the same path, which the journal contains."""
+    """The home folder, restored at the same path, which the journal contains."""
     for name, value in environment(used[0], tiny).items():
         monkeypatch.setenv(name, str(value))
     shutil.rmtree(used[0])

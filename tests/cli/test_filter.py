@@ -332,7 +332,7 @@ def test_a_user_without_effect_is_said(filtered, daemon):
 
 
 def test_a_user_without_labels_is_said(filtered, two_users):
-    """A user who has no Maildir is said in one line, with a daemon and without; a user who has one is not."""
+    """For a user who has no Maildir, one line says so, with a daemon and without; for one who has, none does."""
     running, config = two_users
     alone = ("--config", config, "--state", running.state)
     for who in ((), alone):

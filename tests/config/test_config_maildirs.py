@@ -10,7 +10,7 @@ from spamlstm.config.maildirs import absolute, covers, expand_maildirs, section_
 
 
 def test_home_is_resolved(monkeypatch):
-    """~ is the user's home directory; extra slashes are removed."""
+    """~ is the user's home folder; extra slashes are removed."""
     monkeypatch.setenv("HOME", "/home/ann")
     assert absolute("~//Maildir/") == "/home/ann/Maildir"
     assert absolute("~root/Maildir").endswith("root/Maildir")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from listener_clients import CHECK_SPAM, connected, large_request
-from listening import PATIENCE, exchange, listening
+from listening import PATIENCE, HeldWork, exchange, listening
 from tiny_bundle import SPAM
 
 from spamlstm.config import Config, SpamdConfig
@@ -82,13 +82,8 @@ def test_a_large_answer_leaves_no_connection_behind(spamd, running, wait, caplog
 def test_connections_are_bounded_if_all_clients_wait_for_the_daemon(tmp_path, classifier, config, monkeypatch, wait):
     """Beyond the largest number of connections, clients wait in the kernel. None is dropped, and all get answers."""
     monkeypatch.setattr(listener, "MOST_CONNECTIONS", 3)
-    held = threading.Event()
-
-    def work(requests):
-        held.wait(PATIENCE)
-        requests.work()
-
-    with listening(tmp_path / "state", classifier, config, work=work) as one:
+    held = HeldWork()
+    with listening(tmp_path / "state", classifier, config, work=held) as one:
         with connected(f"{tmp_path}/spamd.sock", 3, CHECK_SPAM) as first:
             clients = one.listeners._listeners["spamd"].connections
             wait(lambda: [each.is_waiting for each in list(clients)] == [True] * 3)
@@ -96,7 +91,7 @@ def test_connections_are_bounded_if_all_clients_wait_for_the_daemon(tmp_path, cl
                 # A later event of the thread of the listeners shows that it does not accept the further clients.
                 assert exchange(str(one.state / "filter.sock"), b"\n").startswith(b"ERROR")
                 assert one.listeners.snapshot()["spamd"]["open"] == 3
-                held.set()
+                held.released.set()
                 for client in (*first, *further):
                     assert client.recv(9) == b"SPAMD/1.1"
         assert one.listeners.snapshot()["spamd"]["dropped"] == 0
@@ -143,36 +138,25 @@ def test_clients_are_served_after_too_many_open_files(spamd, running, monkeypatc
 
 def test_a_client_that_goes_before_its_answer(tmp_path, classifier, config):
     """The request of a client that has gone is classified or not, and the next client gets its answer."""
-    held = threading.Event()
-
-    def work(requests):
-        held.wait(PATIENCE)
-        requests.work()
-
-    with listening(tmp_path / "state", classifier, config, work=work):
+    held = HeldWork()
+    with listening(tmp_path / "state", classifier, config, work=held):
         with connected(f"{tmp_path}/spamd.sock", 5, CHECK_SPAM):
             pass
-        held.set()
+        held.released.set()
         assert exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
 
 
 def test_the_request_of_a_dropped_client_is_not_classified(tmp_path, classifier, config, wait):
     """If a client is disconnected while its request waits, the daemon's loop skips the request."""
-    held, asked = threading.Event(), threading.Event()
-
-    def work(requests):
-        asked.set()
-        held.wait(PATIENCE)
-        requests.work()
-
-    with listening(tmp_path / "state", classifier, config, work=work) as one:
+    held = HeldWork()
+    with listening(tmp_path / "state", classifier, config, work=held) as one:
         with connected(f"{tmp_path}/spamd.sock", 1, CHECK_SPAM):
-            assert asked.wait(PATIENCE)
+            assert held.asked.wait(PATIENCE)
             ((*_, request),) = one.requests._waiting
             (task,) = one.listeners._listeners["spamd"].connections.values()
             one.listeners._loop.call_soon_threadsafe(task.cancel)
             wait(lambda: one.listeners.snapshot()["spamd"]["dropped"] == 1)
-        held.set()
+        held.released.set()
         assert exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
     assert request.answer.cancelled()
 

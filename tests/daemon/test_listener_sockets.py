@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from listener_clients import CHECK_SPAM, connected, filter_request
-from listening import PATIENCE, exchange, listening
+from listening import PATIENCE, HeldWork, exchange, listening
 from tiny_bundle import HAM, SPAM, make
 
 from spamlstm.config import Config, SpamdConfig
@@ -99,19 +99,12 @@ def test_listeners_follow_the_configuration(tmp_path, running, config):
 
 def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     """A client whose whole request was received gets its answer although the daemon stops, a late client an error."""
-    held, asked = threading.Event(), threading.Event()
-    answers = []
-
-    def work(requests):
-        asked.set()
-        held.wait(PATIENCE)
-        requests.work()
-
-    with listening(tmp_path / "state", classifier, config, work=work) as one:
+    held, answers = HeldWork(), []
+    with listening(tmp_path / "state", classifier, config, work=held) as one:
         client = threading.Thread(target=lambda: answers.append(exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM)))
         client.start()
-        assert asked.wait(PATIENCE)
-        threading.Timer(0.05, held.set).start()
+        assert held.asked.wait(PATIENCE)
+        threading.Timer(0.05, held.released.set).start()
     client.join(PATIENCE)
     assert [answer.partition(b" ;")[0] for answer in answers] == [b"SPAMD/1.1 0 EX_OK\r\nSpam: True"]
     late = LabelRequestOfClient(SPAM, "", label=Label.SPAM)

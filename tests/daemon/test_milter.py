@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from listening import PATIENCE, exchange, listening
+from listening import PATIENCE, HeldWork, exchange, listening
 from maildirs import make
 from mta import CLIENT, added, connected_mta, packet
 from tiny_bundle import HAM, SPAM, UNSURE
@@ -300,24 +300,17 @@ def test_a_silent_smtp_client_keeps_its_connection(tmp_path, classifier, config,
 
 def test_a_stop_ends_sessions(tmp_path, classifier, config):
     """At a stop, a message that was wholly received gets its verdict, and then all connections are closed."""
-    held, asked = threading.Event(), threading.Event()
-
-    def work(requests):
-        asked.set()
-        held.wait(PATIENCE)
-        requests.work()
-
-    answers = []
+    held, answers = HeldWork(), []
     with contextlib.ExitStack() as stack:
-        with listening(tmp_path / "state", classifier, config, work=work):
+        with listening(tmp_path / "state", classifier, config, work=held):
             idle, busy = (stack.enter_context(connected_mta(f"{tmp_path}/milter.sock")) for _ in range(2))
             idle.negotiate()
             busy.negotiate()
             busy.content(SPAM)
             thread = threading.Thread(target=lambda: answers.extend(busy.verdict()))
             thread.start()
-            assert asked.wait(PATIENCE)
-            threading.Timer(0.05, held.set).start()
+            assert held.asked.wait(PATIENCE)
+            threading.Timer(0.05, held.released.set).start()
         thread.join(PATIENCE)
         assert added(answers)["X-Spam-Flag"] == "YES"
         assert (idle.answer(), busy.answer()) == (None, None)

@@ -197,7 +197,7 @@ def test_the_temporary_name_cannot_be_guessed(tmp_path, monkeypatch):
 
 
 def test_temporary_files_of_a_crash_are_removed(tmp_path):
-    """After an hour, and only regular files of our own with such a name."""
+    """The next write removes regular files with such a name that are older than an hour, and nothing else."""
     path = tmp_path / "x.prom"
     old, new, other = (tmp_path / f".x.prom.{letter * 16}" for letter in "abc")
     for one in (old, new, tmp_path / ".x.prom.bak"):

@@ -66,7 +66,7 @@ def next_hint(wakeup, hints):
 
 @pytest.mark.parametrize("way", [by_link, by_rename, by_writing])
 def test_a_delivery_is_noticed(way, box, watcher, wakeup, hints):
-    """In each of the ways in which programs deliver."""
+    """A delivery gives a hint, whichever way the program that delivers has of making the file."""
     assert cover(watcher, box).watched == 1
     way(box, "1.a")
     assert next_hint(wakeup, hints) == (box, NEW)

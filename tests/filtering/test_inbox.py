@@ -153,7 +153,7 @@ def test_a_folder_from_the_future(inbox, monkeypatch, years):
 
 
 def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(inbox):
-    """Two changes may share such an mtime."""
+    """A folder counts as settled only if no later change can have the same modification time."""
     now = 1_700_000_000.0
     for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
         assert is_settled(int((now + ahead) * 1e9), now=now) is settled

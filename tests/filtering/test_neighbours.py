@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from inbox import Inbox, raw
 from interruption import Interruption
-from maildirs import make
+from maildirs import give, make
 
 from spamlstm.config import Action
 from spamlstm.filtering.outcome import Status
@@ -16,13 +16,6 @@ from spamlstm.maildir.headers import untag
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can work on the Maildirs of two users")
 ANN, BOB = 20_001, 20_002
-
-
-def give(path, user):
-    """Give everything below a path to a user."""
-    for above, folders, files in os.walk(path):
-        for name in ("", *folders, *files):
-            os.chown(os.path.join(above, name), user, user, follow_symlinks=False)
 
 
 class Ann:

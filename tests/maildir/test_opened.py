@@ -10,7 +10,7 @@ from pathlib import Path
 
 import on_disk
 import pytest
-from maildirs import make
+from maildirs import give, make
 from readers_and_kills import OLD, deliver
 
 from spamlstm.errors import UserError
@@ -25,13 +25,6 @@ from spamlstm.maildir.transfer import Transfer
 
 ANN, BOB = 20_001, 20_002
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of two users")
-
-
-def give(path, user):
-    """Change the owner of all below a path."""
-    for above, folders, files in os.walk(path):
-        for name in ("", *folders, *files):
-            os.chown(os.path.join(above, name), user, user, follow_symlinks=False)
 
 
 @pytest.mark.parametrize("name", ["new", "cur", "tmp", ".Junk", ".Junk/new", "Lists", "Lists/Junk"])

@@ -87,28 +87,31 @@ def _listener(answer: dict[str, Any]) -> str:
     """Return the address and the numbers of one listener. Numbers of failures are left out if they are 0."""
     failures = ", ".join(f"{answer[name]} {name}" for name in ("refused", "dropped", "errors") if answer[name])
     labelled = f"; {counted(answer['labelled'], 'label')} changed" if answer["labelled"] else ""
-    return f"{answer['address']}: {_counts(answer['judged'])} classified{labelled}" + (failures and f"; {failures}")
+    judged = _counts(answer["judged"], "classified")
+    return f"{answer['address']}: {judged}{labelled}" + (failures and f"; {failures}")
 
 
 def _account(answer: dict[str, Any], *, now: float) -> str:
     """Return the state and the numbers of an IMAP account. Numbers of failures are left out if they are 0."""
     why = f" ({answer['error']})" if answer["error"] else ""
     state = f"{answer['state']}{why} for {_span(max(0.0, now - answer['since']))}"
-    learned = f"; {_counts(answer['learned'])} from moved mail" if answer["learned"] else ""
+    learned = f"; {_counts(answer['learned'], 'learned from moved mail')}" if answer["learned"] else ""
     failed = f"; failures, see the log: {_counts(answer['failed'])}" if answer["failed"] else ""
     filed = f", {answer['acted']['file']} moved to junk" if answer["acted"].get("file") else ""
-    return f"{state}: {_counts(answer['judged'])} classified{filed}{learned}{failed}"
+    return f"{state}: {_counts(answer['judged'], 'classified')}{filed}{learned}{failed}"
 
 
-def _counts(table: dict[str, int]) -> str:
-    return f"{sum(table.values())}" + "".join(f", {count} {name}" for name, count in sorted(table.items()))
+def _counts(table: dict[str, int], what: str = "") -> str:
+    """Return the sum of the numbers, of what they are numbers, and the single numbers: `3 classified (1 ham, 2 spam)`."""
+    total = f"{sum(table.values())} {what}".rstrip()
+    return total + (f" ({', '.join(f'{count} {name}' for name, count in sorted(table.items()))})" if table else "")
 
 
 def _learned(answer: dict[str, Any], *, now: float) -> str:
     labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
     last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
     failed = f"; {counted(answer['failed'], 'failure')}, see the log" if answer["failed"] else ""
-    return f"{labels}{_counts(answer['moved'])} from moved mail since the start{last}{failed}"
+    return f"{labels}{_counts(answer['moved'], 'from moved mail since the start')}{last}{failed}"
 
 
 def _paused(answer: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ def test_listeners_work_in_the_sandbox(installed):
     installed.run("chmod 644 /mail")
     for user in ("bob", "eve"):
         assert "X-Spam-Flag: YES" in installed.run("spamlstm filter < /mail", user=user)
-    assert "filter.sock: 1, 1 spam" in installed.run("spamlstm status --state /var/lib/spamlstm")
+    assert "filter.sock: 1 classified (1 spam)" in installed.run("spamlstm status --state /var/lib/spamlstm")
     assert "PONG" in ask(installed, 783, "PING SPAMC/1.5")
 
     installed.run(f"cp {DROP_INS}/spamlstm-network.conf {used}")

@@ -126,7 +126,7 @@ def test_virtual_users(machine, installed):
     machine.wait("journalctl -q -u spamlstm | grep -q 'listening listener=filter'")
     machine.run(f"cp {maildir}/new/2.spam /tmp/mail; chmod 644 /tmp/mail")
     assert "X-Spam-Flag: YES" in machine.run("/opt/spamlstm/bin/spamlstm filter < /tmp/mail", user="bob")
-    machine.wait("spamlstm status --state /var/lib/spamlstm | grep -q 'listener filter.*: 1, 1 spam classified'")
+    machine.wait("spamlstm status --state /var/lib/spamlstm | grep -q 'listener filter.*: 1 classified (1 spam)'")
 
     assert "would be undone" in machine.run(undo)
     machine.run(f"sleep {max(0, began + 4 - time.monotonic())}")  # two periods of the watchdog

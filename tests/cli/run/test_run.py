@@ -30,7 +30,7 @@ def test_from_start_to_stop(daemon, spamlstm, maildir):
     status, out, _ = spamlstm("status")
     assert status == 0
     assert f"process {process.pid}" in out
-    assert "2, 1 ham, 1 spam" in out
+    assert "2 (1 ham, 1 spam)" in out
     assert "ham up to 0.2, spam from 0.98 (from the model)" in out
     process.send_signal(signal.SIGTERM)
     log_until(" stopped ")
@@ -204,7 +204,9 @@ def test_a_daemon_without_maildirs(daemon, environment, tmp_path, spamlstm):
     process.send_signal(signal.SIGHUP)
     read_until("ready")
     assert exchange(str(second), b"PING SPAMC/1.5\r\n\r\n") == b"SPAMD/1.5 0 PONG\r\n"
-    assert f"listener spamd    unix:{second}: 0 classified" in spamlstm("status")[1]
+    assert f"listener spamd    unix:{second}: 0 classified\n" in spamlstm("status")[1]
+    exchange(str(second), b"CHECK SPAMC/1.5\r\n\r\n" + SPAM)
+    assert f"listener spamd    unix:{second}: 1 classified (1 spam)\n" in spamlstm("status")[1]
     process.terminate()
     assert process.wait(PATIENCE) == 0
     assert not first.exists()

@@ -52,7 +52,7 @@ def test_a_move_is_learned(daemon, spamlstm, maildir, visited):
     assert re.search(r"learned maildir=\S+ id=[0-9a-f]{32} label=spam folder=junk$", learned)
     learning = visited(process)
     assert (learning["labels"], learning["moved"]) == ({"ham": 0, "spam": 1}, {"spam": 1})
-    assert "1 spam; 1, 1 spam from moved mail since the start; the last 0 min ago" in spamlstm("status")[1]
+    assert "1 spam); 1 from moved mail since the start (1 spam); the last 0 min ago" in spamlstm("status")[1]
     deliver(maildir, "3.like", UNSURE)
     assert score(log_until("base=3.like")) > 0.2
     process.send_signal(signal.SIGTERM)

@@ -102,7 +102,7 @@ def _account(answer: dict[str, Any], *, now: float) -> str:
 
 
 def _counts(table: dict[str, int], what: str = "") -> str:
-    """Return the sum of the numbers, of what they are numbers, and the single numbers: `3 classified (1 ham, 2 spam)`."""
+    """Return the sum of some numbers, what they count, and the numbers: `3 classified (1 ham, 2 spam)`."""
     total = f"{sum(table.values())} {what}".rstrip()
     return total + (f" ({', '.join(f'{count} {name}' for name, count in sorted(table.items()))})" if table else "")
 

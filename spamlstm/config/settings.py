@@ -105,6 +105,8 @@ def check_listen(value: Any, _at: Location) -> str:
 
 def check_address(value: Any, _at: Location) -> str:
     """Return the address of a listener as the user wrote it. Raises UnusableError if the value is not an address."""
+    if isinstance(value, str) and value.startswith("/"):
+        raise UnusableError(f'needs "unix:" before the path of a Unix socket: "unix:{value}"')
     try:
         parse_address(value if isinstance(value, str) else "")
     except ValueError as error:

@@ -34,6 +34,19 @@ _RENAMED: dict[tuple[str | int, ...], str] = {
 }
 """The setting names from before version 0.1.0, each with its current name."""
 
+_SECTIONS: dict[str, Any] = {
+    "[[maildir]]": MaildirConfig,
+    "[[imap]]": ImapConfig,
+    "[daemon]": DaemonConfig,
+    "[policy]": PolicyConfig,
+    "[learning]": LearningConfig,
+    "[metrics]": MetricsConfig,
+    "[filter]": FilterConfig,
+    "[http]": HttpConfig,
+    "[milter]": MilterConfig,
+    "[spamd]": SpamdConfig,
+}
+
 
 def config_from(table: dict[str, Any], at: Location) -> Config:
     """Return the configuration in the top-level table of a file. Problems are reported to `at`."""
@@ -255,4 +268,9 @@ def _unknown(at: Location, key: str, value: Any, known: tuple[str, ...]) -> str:
             f', and its value "maildir" is now "{settings.PER_MAILDIR}"' if (key, value) == ("layer", "maildir") else ""
         )
         return f"'{key}' is now called '{renamed}'{also}"
+    # In TOML, a setting belongs to the table above it. Settings before all tables, or after the Maildirs, are a common
+    # mistake.
+    homes = [section for section, values in _SECTIONS.items() if key in values.__dataclass_fields__]
+    if homes and at.path[0] in (key, "maildir"):
+        return f"is not a setting here; it belongs below {' or '.join(homes)}"
     return f"is not a setting; {settings.suggestion(key, known)}"

@@ -137,6 +137,8 @@ def test_an_empty_file_changes_nothing(tmp_path):
     ("text", "words"),
     [
         ("[policy]\nalow = []", "policy.alow: is not a setting; did you mean 'allow'?"),
+        ("dry_run = true", "dry_run: is not a setting here; it belongs below [[maildir]] or [[imap]] or [daemon]"),
+        ("[[maildir]]\npath = '/m'\nallow = []", "maildir[1].allow: is not a setting here; it belongs below [policy]"),
         ("[polic]", "did you mean 'policy'"),
         ("policy = 1", "must be a table"),
         ("[policy]\nallow = 'x'", "list of strings"),
@@ -182,7 +184,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
             "spamd.listen: is also the address of [http]",
         ),
         ("spamd.listen = 783", "a Unix socket or an IP address with a port"),
-        ("spamd.listen = '/run/spamd.sock'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = '/run/spamd.sock'", 'needs "unix:" before the path of a Unix socket: "unix:/run/spamd.sock"'),
         ("spamd.listen = 'unix:spamd.sock'", "a Unix socket or an IP address with a port"),
         ("spamd.listen = 'unix:/' + 200 * 'x'", "not valid TOML"),
         (f"spamd.listen = 'unix:/{200 * 'x'}'", "a Unix socket or an IP address with a port"),

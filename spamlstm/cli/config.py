@@ -1,5 +1,6 @@
 """`spamlstm config`: write, check and show the configuration."""
 
+import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,18 +12,20 @@ from typing import assert_never
 from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
 from spamlstm.config import (
     Action,
+    AuthMethod,
     Config,
     HttpConfig,
     ImapConfig,
     LabelScope,
     ListenerConfig,
     MaildirConfig,
+    MetricsConfig,
     MilterConfig,
     SpamdConfig,
     TlsMode,
     load_config,
 )
-from spamlstm.config.addresses import UNIX, parse_address
+from spamlstm.config.addresses import UNIX, UnixAddress, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
 from spamlstm.config.ownership import group_number
@@ -42,6 +45,8 @@ from spamlstm.model.registry import find_bundle
 from spamlstm.wording import counted
 
 _ENCRYPTION = {TlsMode.TLS: "TLS", TlsMode.STARTTLS: "STARTTLS", TlsMode.NONE: "not encrypted"}
+_MADE_BY_SYSTEMD = ("/run/", "/var/run/", "/var/lib/")
+"""The folders in which systemd may create the folder of a socket when the daemon starts."""
 _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
@@ -92,13 +97,16 @@ def check_config(named: Path | None) -> int:
     sections = list(_sections(config))
     listeners = [line for name, one in config.listeners().items() for line in _listener(name, one)]
     accounts = [line for one in config.accounts for line in _account(config, one)]
-    kinds = Counter(line.kind for line in (*sections, *listeners, *accounts))
+    metrics = list(_metrics(config.metrics))
+    kinds = Counter(line.kind for line in (*sections, *listeners, *accounts, *metrics))
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
     _print_part(f"{path} {_result(kinds[_Kind.OBSTACLE], kinds[_Kind.MISSING])}. {watches}", sections)
     if listeners:
         _print_part("Listeners:", listeners)
     if accounts:
         _print_part("IMAP accounts:", accounts)
+    if metrics:
+        _print_part("Metrics:", metrics)
     return ExitStatus.CONFIG if kinds[_Kind.OBSTACLE] else ExitStatus.OK
 
 
@@ -131,10 +139,10 @@ def _listener(name: str, listener: ListenerConfig) -> Iterator[_Line]:
 
 
 def _obstacles(listener: ListenerConfig) -> Iterator[str]:
-    """Yield the reasons for which the daemon cannot open a listener.
-
-    The folder of a socket is not checked, because systemd may create it when the daemon starts.
-    """
+    """Yield the reasons for which the daemon cannot open a listener."""
+    address = parse_address(listener.listen or "")
+    if isinstance(address, UnixAddress) and not address.path.startswith(_MADE_BY_SYSTEMD):
+        yield from _missing_folder(Path(address.path))
     if listener.group:
         try:
             group_number(listener.group)
@@ -145,6 +153,21 @@ def _obstacles(listener: ListenerConfig) -> Iterator[str]:
             read_password(listener.password_file)
         except UserError as error:
             yield str(error)
+
+
+def _missing_folder(file: Path) -> Iterator[str]:
+    """Yield a sentence if the folder of a file that the daemon creates does not exist."""
+    if not file.parent.is_dir():
+        yield f"the folder {file.parent} does not exist; create it, or name another folder"
+
+
+def _metrics(metrics: MetricsConfig) -> Iterator[_Line]:
+    if metrics.listen:
+        yield _Line(f"  http://{metrics.listen}/metrics")
+    if metrics.textfile:
+        file = Path(absolute(metrics.textfile))
+        yield _Line(f"  {file}")
+        yield from (_Line(f"    cannot write: {why}", _Kind.OBSTACLE) for why in _missing_folder(file))
 
 
 def _limits(milter: MilterConfig) -> Iterator[str]:
@@ -161,6 +184,12 @@ def _account(config: Config, account: ImapConfig) -> Iterator[_Line]:
         check_imap_installed()
     except UserError as error:
         yield _Line(f"    not used: {error}", _Kind.OBSTACLE)
+    setting = "password_command" if account.auth is AuthMethod.PLAIN else "token_command"
+    command = account.password_command or account.token_command or ("",)
+    # The program is not named, because some users write the password itself here.
+    if shutil.which(Path(command[0]).expanduser()) is None:
+        why = f"the program of {setting} is not found; install it, or write its full path"
+        yield _Line(f"    not used: {why}", _Kind.OBSTACLE)
 
 
 def show_config(named: Path | None) -> None:

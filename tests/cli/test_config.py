@@ -60,6 +60,24 @@ def test_check_says_why_the_daemon_cannot_open_a_listener(spamlstm, tmp_path):
     ]
 
 
+def test_check_names_a_folder_or_program_that_is_missing(spamlstm, tmp_path):
+    """The folder of a socket or metrics file and the program with a password are found before the daemon needs them.
+
+    systemd creates some folders when the daemon starts. The program is not named, as it may be the password itself.
+    """
+    (tmp_path / "c.toml").write_text(
+        f'[metrics]\ntextfile = "{tmp_path}/none/s.prom"\n[filter]\nlisten = "unix:{tmp_path}/none/f"\n'
+        '[spamd]\nlisten = "unix:/run/no-such-folder/s"\n' + ACCOUNT.replace("cat", "hunter2")
+    )
+    status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert (status, "has 3 problems" in output, "hunter2" in output) == (78, True, False)
+    assert [line.strip() for line in output.splitlines() if line.startswith("    ")] == [
+        f"cannot listen: the folder {tmp_path}/none does not exist; create it, or name another folder",
+        "not used: the program of password_command is not found; install it, or write its full path",
+        f"cannot write: the folder {tmp_path}/none does not exist; create it, or name another folder",
+    ]
+
+
 def test_check_does_not_promise_a_group_on_an_ip_address(spamlstm, tmp_path):
     """A group restricts a Unix socket only, so the summary of another listener says that everybody can connect."""
     (tmp_path / "c.toml").write_text('[spamd]\nlisten = "127.0.0.1:783"\ngroup = "mail"\n')
@@ -67,7 +85,7 @@ def test_check_does_not_promise_a_group_on_an_ip_address(spamlstm, tmp_path):
     assert "for all users of this machine, because the group mail has an effect on a Unix socket only" in output
 
 
-ACCOUNT = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\nname = "work"\npassword_command = "pass mail"\n'
+ACCOUNT = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\nname = "work"\npassword_command = "cat mail"\n'
 
 
 def test_check_shows_the_accounts(spamlstm, tmp_path):

@@ -11,6 +11,7 @@ from spamlstm.cli.mail_paths import MailPaths
 from spamlstm.cli.terminal import (
     confirm,
     error_console,
+    is_terminal,
     local_time,
     note,
     print_json,
@@ -34,6 +35,8 @@ from spamlstm.wording import counted
 
 SHOWN = 20
 """The number of labels that `spamlstm labels` lists."""
+SHORT_ID = 12
+"""The number of characters of an id in the table of `spamlstm labels`."""
 MOST_CHANGED = 100
 """The largest number of labels that a command changes to the opposite label without confirmation."""
 
@@ -181,7 +184,9 @@ def show_labels(*, json: bool, state: Path) -> None:
             return
         counts = labels.counts() if labels else dict.fromkeys(Label, 0)
         sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
-        print_rows(("time", "label", "score", "id", "subject"), map(_row, last))
+        # On a terminal the subject needs the place, and the beginning of an id is enough to tell labels apart.
+        length = SHORT_ID if is_terminal(sys.stdout) else None
+        print_rows(("time", "label", "score", "id", "subject"), (_row(one, id_length=length) for one in last))
 
 
 def purge_labels(*, state: Path, yes: bool) -> None:
@@ -203,9 +208,9 @@ def _may_purge(labels: str) -> bool:
     )
 
 
-def _row(label: StoredLabel) -> tuple[str, ...]:
+def _row(label: StoredLabel, *, id_length: int | None) -> tuple[str, ...]:
     score = "-" if label.prior is None else f"{label.prior:+.2f}"
-    return local_time(label.time), label.label, score, label.content, label.subject
+    return local_time(label.time), label.label, score, label.content[:id_length], label.subject
 
 
 def _object(label: StoredLabel) -> dict[str, object]:

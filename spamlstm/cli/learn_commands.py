@@ -73,8 +73,9 @@ def labels_command(
 ) -> None:
     """List, remove, export or import labels.
 
-    Prints the number of labels and the last 20 labels. The columns are time, label, score before labels are taken into
-    account, message id and subject. The message id is computed from the content of the message.
+    Prints the number of labels and the last 20 labels, the newest first. The columns are time, label, score before
+    labels are taken into account, message id and subject. The message id is computed from the content of the message.
+    A terminal shows its beginning, and --json the whole id.
     """
     from spamlstm.errors import UserError
 

@@ -90,7 +90,10 @@ def error_console() -> "Console":
 
 
 def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of plain text as a table on a terminal, otherwise as tab-separated lines without the header."""
+    """Print rows of plain text as a table on a terminal, otherwise as tab-separated lines without the header.
+
+    The table leaves out columns without any text.
+    """
     if not is_terminal(sys.stdout):
         for row in rows:
             sys.stdout.write("\t".join(map(plain, row)).rstrip() + "\n")
@@ -98,11 +101,13 @@ def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    cells = list(rows)
+    filled = [number for number in range(len(header)) if any(row[number] for row in cells)]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(encodable(plain(cell))) for cell in row))
+    for number in filled:
+        table.add_column(header[number], overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(encodable(plain(row[number]))) for number in filled))
     if table.row_count:
         console().print(table)
 

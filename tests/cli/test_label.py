@@ -327,10 +327,16 @@ def test_purge_asks(spamlstm, on_terminal, message):
 
 
 def test_labels_on_a_terminal(spamlstm, on_terminal, message):
-    """On a terminal the labels are a table."""
+    """On a terminal the labels are a table, with the beginning of each id. A column without any text is left out."""
     spamlstm("label", "spam", message)
+    whole = spamlstm("labels")[1].splitlines()[1].split("\t")[3]
     _, shown = on_terminal("labels", "--color", "never")
     assert shown.splitlines()[1].split() == ["time", "label", "score", "id", "subject"]
+    assert shown.splitlines()[2].split()[4] == whole[:12]
+    message.write_bytes(b"From: ann@example.org\n\nno subject\n")
+    spamlstm("labels", "purge", "--yes")
+    spamlstm("label", "ham", message)
+    assert on_terminal("labels", "--color", "never")[1].splitlines()[1].split() == ["time", "label", "score", "id"]
 
 
 def test_options_before_purge_are_refused(spamlstm, tmp_path):

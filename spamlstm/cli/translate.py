@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from spamlstm.cli import terminal
 from spamlstm.cli.filter_client import keep_descriptors
-from spamlstm.errors import ExitStatus, OutputError, UserError
+from spamlstm.errors import ExitStatus, OutputError, UserError, reason_of
 
 if TYPE_CHECKING:
     import typer
@@ -89,7 +89,7 @@ def _translate(error: BaseException) -> int:
         if error.errno == errno.EBADF:
             _say("standard output is closed; redirect it to a file or to /dev/null")
             return ExitStatus.IO
-        _say(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        _say(f"{f'{error.filename}: ' if error.filename else ''}{reason_of(error)}")
         return ExitStatus.IO
     return _database_error(error) or _bug(error)
 

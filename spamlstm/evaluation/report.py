@@ -90,12 +90,14 @@ def _table(rows: Rows) -> Table:
 def _cell(key: str, figure: Figure | None) -> Text:
     if figure is None:
         return Text("-", style="dim")
-    return Text.assemble(_number(key, figure.value), (f" {_interval(key, figure)}", "dim"))
+    return Text.assemble(_number(key, figure.value), (_interval(key, figure), "dim"))
 
 
 def _interval(key: str, figure: Figure) -> str:
-    high = _number(key, figure.high) if math.isfinite(figure.high) else "?"
-    return f"{_number(key, figure.low)}–{high}"
+    """Return a space and the interval, or nothing if the interval is unknown, as for the speed of a short run."""
+    if not math.isfinite(figure.high):
+        return ""
+    return f" {_number(key, figure.low)}–{_number(key, figure.high)}"
 
 
 def _number(key: str, value: float) -> str:

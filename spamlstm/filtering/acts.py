@@ -218,7 +218,8 @@ class Recovery:
             kind = kind_of(error)
         except UserError:
             kind = FailureKind.FOLDER  # only this Maildir is refused
-        emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind)
+        why = "an interrupted change of the message cannot be finished now; it is tried again later"
+        emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind, why=why)
         return None
 
 

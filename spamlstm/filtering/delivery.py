@@ -75,7 +75,9 @@ class DeliveryReader:
     def _delivery(self, candidate: Candidate) -> ReadResult:
         unsettled = self._recovery.unsettled
         if unsettled and (candidate.maildir, candidate.base) in unsettled:
-            failure = "the result of an earlier act on the message is not known yet"
+            failure = (
+                "an earlier change of the message was interrupted and cannot be finished now; it is tried again later"
+            )
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
         entry = self._opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from spamlstm import __version__
 from spamlstm.cli.selection import choose
 from spamlstm.config import Config
-from spamlstm.config.locations import config_files, find_config_file, state_dir
+from spamlstm.config.locations import find_config_file, state_dir
 from spamlstm.daemon import logs
 from spamlstm.daemon.hints import Hints, Wakeup
 from spamlstm.daemon.imap.accounts import Accounts, check_imap_installed
@@ -150,10 +150,9 @@ def _configuration(maildirs: list[Path], *, dry_run: bool, config_file: Path | N
     if config.accounts:
         check_imap_installed()
     if not config.maildirs and not config.listeners() and not config.accounts:
-        where = config_file or find_config_file() or " or ".join(map(str, config_files()))
-        raise ConfigError(
-            f"there is nothing to do: name a Maildir, or add a [[maildir]], [[imap]] or [spamd] section to {where}"
-        )
+        file = config_file or find_config_file()
+        how = f"add a [[maildir]], [[imap]] or [spamd] section to {file}" if file else "run: spamlstm config init"
+        raise ConfigError(f"there is nothing to do: name a Maildir, or {how}")
     return config
 
 

@@ -13,7 +13,7 @@ from imap_server import account, connected, fetching, serving, well
 from spamlstm.config import Config
 from spamlstm.daemon.imap import allowance
 from spamlstm.daemon.imap.account import Delays, ImapAccount
-from spamlstm.daemon.imap.answers import AccountUnavailableError
+from spamlstm.daemon.imap.answers import AccountUnavailableError, explained
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.exchange import NEW
 
@@ -170,6 +170,16 @@ def test_what_came_before_the_encryption_is_forgotten():
             connection._imap.sock = ours  # as STARTTLS does
             theirs.sendall(b"* OK encrypted\r\n")
             assert connection._imap.readline() == b"* OK encrypted\r\n"
+
+
+def test_a_server_without_tls_says_what_to_check():
+    """If the server answers without TLS, the sentence names the two settings that can be wrong."""
+    ours, theirs = socket.socketpair()
+    context = allowance.tls_context(allowance.Allowance())
+    with ours, theirs:
+        theirs.sendall(b"* OK ready\r\n")
+        with pytest.raises(AccountUnavailableError, match="TLS there; check port and tls"), explained("x port 143"):
+            context.wrap_socket(ours, server_hostname="x")
 
 
 def test_certificates_are_verified():

@@ -93,6 +93,10 @@ class ListedMessage:
     """All system flags, as letters of a Maildir name."""
 
 
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""The reasons of OpenSSL (older and newer) when the server answers without TLS."""
+
+
 @contextlib.contextmanager
 def explained(where: str) -> Iterator[None]:
     """Replace errors of the connection and of the protocol by errors with a sentence."""
@@ -115,7 +119,9 @@ def explained(where: str) -> Iterator[None]:
     except TimeoutError as error:
         raise AccountUnavailableError(f"{where} does not answer in time") from error
     except OSError as error:
-        raise AccountUnavailableError(f"there is no connection to {where} ({reason_of(error)})") from error
+        plain = isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS
+        why = "the server does not speak TLS there; check port and tls" if plain else reason_of(error)
+        raise AccountUnavailableError(f"there is no connection to {where} ({why})") from error
     except (
         ValueError,
         LookupError,

@@ -90,7 +90,7 @@ def test_one_daemon_for_each_state_folder(daemon, spamlstm, maildir):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ((), 78, "there is nothing to do"),
+        ((), 78, "there is nothing to do: name a Maildir, or run: spamlstm config init"),
         (("{tmp}",), 66, "is not a Maildir"),
         (("--config", "none"), 78, "cannot be"),
     ],

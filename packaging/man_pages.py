@@ -148,6 +148,7 @@ def _configuration_page(tables: list[Table]) -> Iterator[str]:
     yield "The configuration is one TOML file."
     yield "The first of these files is used:"
     yield from mdoc.display(("the file named by --config FILE", *list(_FILES)[:2]))
+    yield ".Pp"
     yield from _paragraphs(
         "Without a file the defaults apply, and no Maildir is watched. `spamlstm config init` writes a file with all "
         "settings in comments, `spamlstm config check` reports all mistakes of a file, and `spamlstm config show` "

@@ -213,6 +213,10 @@ class Daemon:
             raise
         for outcome in outcomes:
             self.status.count(outcome)
+        if any(outcome.folder for outcome in outcomes) and self.watcher.lacks_junk(maildir):
+            # The message may be the first in a new junk folder. The visit of the learning finds and watches the folder,
+            # so that a message that the user moves out of it is learned at once.
+            self.hints.moved(maildir)
         if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
             # A rescan finds the remaining messages, so they need not be kept in memory. It also finds messages that a
             # mail program has moved from new to cur in the meantime.

@@ -109,6 +109,16 @@ class Watcher(Closable):
             self._junks[path] = inode, watch
             self._junk_maildirs[watch] = maildir
 
+    def lacks_junk(self, maildir: str) -> bool:
+        """Return whether no junk folder of a watched Maildir is watched, although the kernel allows further watches."""
+        folder = self._folders.get(maildir)
+        return (
+            folder is not None
+            and self._is_watched(folder, maildir)
+            and maildir not in list(self._junk_maildirs.values())
+            and self._has_spare_watches()
+        )
+
     def _was_renamed(self, maildir: str, path: str, inode: int) -> bool:
         """Return whether a watch for the former path of a renamed junk folder exists. It then belongs to `path`.
 

@@ -353,6 +353,18 @@ def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
     assert watcher._junk_maildirs == {}
 
 
+def test_a_maildir_lacks_a_junk_folder_until_one_is_watched(watcher, box):
+    """A Maildir that is not covered lacks nothing, nor does one for which the kernel allows no further watches."""
+    assert not watcher.lacks_junk(box)
+    cover(watcher, box)
+    assert watcher.lacks_junk(box)
+    watcher._most = 2
+    assert not watcher.lacks_junk(box)
+    watcher._most = 100
+    junk(watcher, box)
+    assert not watcher.lacks_junk(box)
+
+
 def test_the_junk_folder_of_a_maildir_that_is_not_covered_any_more(watcher, box, tmp_path):
     """If a Maildir is not covered any more, the watch of its junk folder ends too."""
     cover(watcher, box)

@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import maildirs
 import pytest
@@ -31,6 +32,21 @@ def test_moves_are_learned_at_once_where_proc_sys_is_hidden(daemon, spamlstm, ma
     log_until("learned")
     assert json.loads(spamlstm("status", "--json")[1])["scans"] == 1
     assert "(1 inotify watches)" in spamlstm("status")[1]
+
+
+def test_a_rescue_from_a_new_junk_folder_is_learned_at_once(daemon, spamlstm, maildir, wait):
+    """The daemon creates the junk folder for the first spam; a move out of it is learned before the next full scan."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    wait(lambda: json.loads(spamlstm("status", "--json")[1])["learning"]["rounds"])
+    deliver(maildir, "1.spam", SPAM)
+    log_until("base=1.spam")
+    (filed,) = (maildir / ".Junk" / "new").iterdir()
+    files = Path(f"/proc/{process.pid}/fdinfo")
+    wait(lambda: sum(file.read_text().count("inotify wd:") for file in files.iterdir()) == 3)
+    filed.rename(maildir / "cur" / f"{filed.name}:2,S")
+    assert "label=ham" in log_until(" learned ")
+    assert json.loads(spamlstm("status", "--json")[1])["scans"] == 1
 
 
 def score(log):

@@ -53,7 +53,7 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**22
     evidence: int = 2**22
-    margin: float = 0.3
+    margin: float = 0.7
     gain: float = 1.6
     facts: int = FACTS_END
     projection: int = 48

@@ -14,11 +14,10 @@ from spamlstm.verdict import logistic
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Of a left-out source with at least FEWEST ham messages, at most this share of the ham may be judged spam.
+# Of a left-out source with at least FEWEST ham messages, at most this share of the ham, or one message, may be judged
+# spam.
 MOST_LOST_PCT = 1.0
 FEWEST = 90
-COUNTED = 10
-"""With fewer lost messages, their share is computed from a fitted tail, because counting them is too uncertain."""
 TAIL = 0.05
 """The share of the ham with the highest logits, to which an exponential distribution is fitted (see `_Tail`)."""
 WEAK = ("lists",)
@@ -91,8 +90,8 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
 
     They are found by counting errors, not from the probabilities: logits crowd at both ends, where Platt scaling cannot
     tell 98 % from 99.9 %. Lost ham is too rare to count, so its share is that of a fitted tail. The spam threshold is
-    then raised, to HIGHEST at most, until each source with enough ham loses at most MOST_LOST_PCT of it. For the ham
-    threshold the spam of WEAK sources does not count.
+    then raised, to HIGHEST at most, until each source with enough ham loses at most MOST_LOST_PCT of it, or one
+    message. For the ham threshold the spam of WEAK sources does not count.
     """
     weight = _weights(left)
     lower = _cheapest_below_spam(left, costs)
@@ -103,9 +102,7 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
         if np.count_nonzero(members & ~left.spam) < FEWEST:
             continue
         logits = np.sort(left.logits[members & ~left.spam])[::-1]
-        most = int(len(logits) * MOST_LOST_PCT / 100)
-        counted = most >= COUNTED
-        kept = float(logits[most]) if counted else _Tail.of(logits, np.ones(len(logits))).logit(MOST_LOST_PCT / 100)
+        kept = float(logits[max(int(len(logits) * MOST_LOST_PCT / 100), 1)])
         # A message at the threshold is spam.
         spam = max(spam, math.nextafter(logistic(calibration.score(kept)), 1.0))
     return Thresholds(ham=min(ham, spam, HIGHEST), spam=min(spam, HIGHEST))
@@ -150,10 +147,6 @@ class _Tail:
         """Return the share of the ham above each of `logits`."""
         lost: Floats = self.share * np.exp(-(logits - self.start) / self.excess)
         return lost
-
-    def logit(self, share: float) -> float:
-        """Return the logit that a share of the ham exceeds, at most the share at the start."""
-        return self.start + self.excess * max(math.log(self.share / share), 0.0)
 
 
 def _cheapest_above_ham(left: LeftOut, weight: Floats, costs: Costs) -> float:

@@ -98,6 +98,23 @@ def test_one_message_of_a_small_source_moves_the_threshold_little():
     assert found[0] < found[1] < found[0] + 0.5
 
 
+def test_a_source_of_a_hundred_ham_messages_loses_one_at_most():
+    """One message may be lost, whatever its logit, and no second one."""
+    rng = np.random.default_rng(3)
+    logits = np.concatenate((rng.normal(-3, 1, 3000), rng.normal(3, 1, 3000), rng.normal(-2, 1, 98)))
+    logits[-3:] = 2.5, 2.8, 2.9
+    spam = (np.arange(6098) >= 3000) & (np.arange(6098) < 6000)
+    source = np.array(["a"] * 6000 + ["b"] * 98)
+    line = Calibration(1.0, 0.0)
+    found = []
+    for highest in (2.9, 30.0):
+        logits[-1] = highest
+        found.append(thresholds(LeftOut(source, spam, logits), line, COSTS).spam)
+
+    assert found == [pytest.approx(logistic(2.8), abs=1e-9)] * 2
+    assert found[0] > logistic(2.8)
+
+
 def test_tied_ham_stays_below_the_threshold():
     """A hundred ham messages with equal scores are not lost to a threshold at that score."""
     logits = np.concatenate((np.full(100, 3.0), np.full(100, 4.0)))

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.features.render import BODY, TEXT_VERSION, cut_windows, render
+from spamlstm.features.render import TEXT_VERSION, cut_windows, render
 from spamlstm.files import replacement
 from spamlstm.message.message import parse_message
 from spamlstm.model.encoder import Vocabulary
-from spamlstm.model.text_groups import groups
+from spamlstm.model.text_groups import groups, text_to_compare
 
 from .batches import Example
 from .evaded import Donors, evaded_copy
@@ -34,8 +34,6 @@ _ALONE = 2
 """Chunks that are rendered in this process before others are started."""
 _AHEAD = 12
 """Chunks of raw mail that are read ahead of rendering; few, to save memory."""
-_SHORT_BODY = 60
-"""Near-duplicates with a body of fewer characters are recognized by the header too."""
 _PLACEHOLDER = re.compile(r"\bexample\b")
 """The reserved domain names of RFC 2606. Archives put them in the place of real ones, mostly in ham."""
 
@@ -138,7 +136,7 @@ def load(
         raise DataError("there is no mail to train on; name other archives or folders with --corpus")
     return Dataset(
         rows=rows,
-        group=joined(groups(_distinctive(row) for row in rows), [row.kin for row in rows]),
+        group=joined(groups(text_to_compare(row.windows[0]) for row in rows), [row.kin for row in rows]),
         spam=np.array([row.spam for row in rows]),
         source=np.array([row.source for row in rows]),
     )
@@ -299,12 +297,6 @@ def _row(one: _Mail, raw: bytes, limits: Limits) -> Row:
         windows=tuple(windows),
         kin=one.kin,
     )
-
-
-def _distinctive(row: Row) -> str:
-    """Return the text by which near-duplicates are recognized: the body, and From: and what follows if it is short."""
-    header, _, body = row.windows[0].partition(BODY)
-    return body if len(body) >= _SHORT_BODY else f"{header[header.find('⟦from⟧') :]} {body}"
 
 
 def _encode(row: Row, vocabulary: Vocabulary, limits: Limits) -> Example:

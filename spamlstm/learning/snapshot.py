@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spamlstm.corpus.paths import FileMessage, find_messages
-from spamlstm.features.render import BODY
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.reading import MessageReader
-from spamlstm.model.text_groups import groups
+from spamlstm.model.text_groups import groups, text_to_compare
 
 # Only the newest labels are used. Earlier retrainings have learned the older labels.
 MOST_LABELS = 5_000
@@ -102,7 +101,8 @@ def take_snapshot(
         path.write_bytes(raw)
         mail = FileMessage(stored.content, str(path))
         labelled.append(LabelledMail(stored.id, stored.content, stored.label, 0, mail, stored.origin, stored.answered))
-        texts.append(_text_to_compare(reader, raw))
+        windows = reader.read(raw).windows
+        texts.append(text_to_compare(windows[0]) if windows else content_id(raw))
     labelled = [replace(one, group=int(group)) for one, group in zip(labelled, groups(texts), strict=True)]
     relabelled = sum(before.get(one.content, one.label) != one.label for one in labelled)
     agreed = _agreed(labelled)
@@ -192,15 +192,3 @@ def _agreed(labelled: Sequence[LabelledMail]) -> list[LabelledMail]:
     votes = Counter((one.group, one.label) for one in labelled)
     total = Counter(one.group for one in labelled)
     return [one for one in labelled if votes[one.group, one.label] >= AGREED * total[one.group]]
-
-
-def _text_to_compare(reader: MessageReader, raw: bytes) -> str:
-    """Return the text by which near-duplicates are found: the body, with sender and subject if the body is short.
-
-    For a message without text, return its content id.
-    """
-    windows = reader.read(raw).windows
-    if not windows:
-        return content_id(raw)
-    header, _, body = windows[0].partition(BODY)
-    return body if len(body) >= 60 else f"{header[header.find('⟦from⟧') :]} {body}"

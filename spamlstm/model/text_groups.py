@@ -7,10 +7,23 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from spamlstm.features.render import BODY
+
 # A text has _BANDS times _ROWS hashes. Texts with equal hashes in one of the bands are in one group.
 _BANDS, _ROWS = 5, 4
 # The number of words of a text that are compared.
 _MOST_WORDS = 250
+# Near-duplicates with a body of fewer characters are recognized by the header too.
+_SHORT_BODY = 60
+
+
+def text_to_compare(window: str) -> str:
+    """Return the text of a message to compare, from its first window.
+
+    It is the body. A short body is preceded by the sender and the headers that follow it in the window.
+    """
+    header, _, body = window.partition(BODY)
+    return body if len(body) >= _SHORT_BODY else f"{header[header.find('⟦from⟧') :]} {body}"
 
 
 def groups(texts: Iterable[str]) -> NDArray[np.int64]:

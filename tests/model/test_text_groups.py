@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented_texts import invented_text, with_changes
 
-from spamlstm.model.text_groups import groups
+from spamlstm.model.text_groups import groups, text_to_compare
 
 
 def test_copies_with_a_few_words_changed_mostly_share_a_group():
@@ -17,6 +17,16 @@ def test_copies_with_a_few_words_changed_mostly_share_a_group():
     found = groups([first, *(with_changes(first, rng, 3) for _ in range(100))])
 
     assert np.mean(found == 0) > 0.9
+
+
+def test_a_short_body_is_compared_together_with_its_sender():
+    """Two messages that say little differ by their senders; of two long ones, only the bodies are compared."""
+    short = [f"⟦to⟧ me ⟦from⟧ {name} ⟦subject⟧ hello ⟦body⟧ see you" for name in ("anna", "boris")]
+
+    assert [text_to_compare(window) for window in short] == [
+        f"⟦from⟧ {name} ⟦subject⟧ hello   see you" for name in ("anna", "boris")
+    ]
+    assert text_to_compare(f"⟦from⟧ anna ⟦body⟧{'long ' * 12}") == "long " * 12
 
 
 def test_texts_that_share_words_but_no_sentences_stay_apart():

@@ -49,7 +49,7 @@ def slug(text: str) -> str:
     return "".join(letter for letter in folded if letter.isascii() and letter.isalnum())
 
 
-def _spellings(item: str) -> tuple[str, str]:
+def spellings(item: str) -> tuple[str, str]:
     """Split an item such as `田中=tanaka` or `Anna` into the name and its Latin spelling."""
     native, _, latin = item.partition("=")
     return native, latin or slug(native)
@@ -57,8 +57,8 @@ def _spellings(item: str) -> tuple[str, str]:
 
 def person(rng: Random, language: Language, domain: str | None = None) -> Person:
     """Draw a person with a name of a language, at `domain` or a free provider."""
-    first, first_latin = _spellings(rng.choice(language.lists["first"]))
-    last, last_latin = _spellings(rng.choice(language.lists["last"]))
+    first, first_latin = spellings(rng.choice(language.lists["first"]))
+    last, last_latin = spellings(rng.choice(language.lists["last"]))
     if language.code in ("ja", "zh"):
         name = f"{last}{' ' if language.code == 'ja' else ''}{first}"
     else:

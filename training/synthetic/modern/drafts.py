@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from textwrap import wrap
@@ -24,6 +24,8 @@ _TEXT_NODE = re.compile(
 _BODY, _TAGS = re.compile(r"<body[^>]*>", re.IGNORECASE), re.compile(r"<[^>]*>")
 LONG_WORD = re.compile(r"[^\W\d_]{5,12}")
 LINK = re.compile(r"https?://[^\s\"'<>)]+")
+SEVERAL = 0.3
+"""The share of the changed messages that get two or three changes."""
 
 
 @dataclass
@@ -49,6 +51,17 @@ class Draft:
         if self.page.plain:
             return self.page.plain
         return " ".join(_TAGS.sub(" ", "".join(_TEXT_NODE.split(self.page.html)[::2])).split())
+
+
+def apply_some(rng: Random, draft: Draft, changes: Mapping[str, Callable[[Random, Draft], None]], *, last: str) -> str:
+    """Apply one or several changes to a message and return their names.
+
+    The change `last` moves the text into an attachment. It comes last, because it moves the text that others changed.
+    """
+    names = rng.sample(sorted(changes), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
+    for name in sorted(names, key=lambda name: name == last):
+        changes[name](rng, draft)
+    return ", ".join(names)
 
 
 def put_first(html: str, fragment: str) -> str:

@@ -11,9 +11,9 @@ from ..tokens import alnum, chance, digits, letters, uuid
 from .drafts import Draft, put_above
 
 
-def enclose(rng: Random, draft: Draft, cover: str) -> None:
-    """Move the text of a message into an attachment of some kind. `cover` is the text that is left in its place."""
-    page = draft.page
+def enclose(rng: Random, draft: Draft) -> None:
+    """Move the text into a forwarded message, a calendar entry or a file. Often innocent text takes its place."""
+    page, cover = draft.page, draft.filler(rng.randrange(3, 40)) if chance(rng, 0.7) else ""
     draft.files.append(rng.choice((_message, _message, _calendar, _page, _text))(rng, draft))
     page.plain, page.html = cover, ""
     if cover and chance(rng, 0.4):

@@ -6,26 +6,18 @@ this. Some letters, such as Cyrillic lookalikes, are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 from ..links import throwaway
 from ..tokens import alnum, chance, letters
 from . import lettering
-from .drafts import LINK, Draft, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below
+from .drafts import LINK, Draft, apply_some, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below
 from .enclosures import as_report, enclose, other_plain, second_part
-
-SEVERAL = 0.3
-"""The share of the disguised spam that is disguised in two or three ways."""
 
 
 def evade(rng: Random, draft: Draft) -> str:
     """Disguise a message in one or several ways and return their names."""
-    names = rng.sample(sorted(EVASIONS), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
-    # Evasions that move the text into an attachment come last, because they move the text that the others changed.
-    for name in sorted(names, key=lambda name: name in ENCLOSING):
-        EVASIONS[name](rng, draft)
-    return ", ".join(names)
+    return apply_some(rng, draft, EVASIONS, last="only in an attachment")
 
 
 def _hidden_padding(rng: Random, draft: Draft) -> None:
@@ -85,10 +77,6 @@ def _aligned(rng: Random, draft: Draft) -> None:
         page.html, page.plain = page.html.replace(link, new), page.plain.replace(link, new)
 
 
-def _only_enclosed(rng: Random, draft: Draft) -> None:
-    enclose(rng, draft, draft.filler(rng.randrange(3, 40)) if chance(rng, 0.7) else "")
-
-
 def _second_part(rng: Random, draft: Draft) -> None:
     second_part(rng, draft, draft.filler(rng.randrange(60, 250)))
 
@@ -116,8 +104,7 @@ def _pieces(rng: Random, draft: Draft) -> None:
         lettering.lookalikes(rng, draft)
 
 
-ENCLOSING = ("only in an attachment",)
-EVASIONS: dict[str, Callable[[Random, Draft], None]] = {
+EVASIONS = {
     "hidden padding": _hidden_padding,
     "visible padding": _visible_padding,
     "cover text": _cover_text,
@@ -125,7 +112,7 @@ EVASIONS: dict[str, Callable[[Random, Draft], None]] = {
     "padding between": _padding_between,
     "other plain text": _other_plain,
     "second part": _second_part,
-    "only in an attachment": _only_enclosed,
+    "only in an attachment": enclose,
     "lookalike letters": lettering.lookalikes,
     "invisible letters": lettering.invisible,
     "combining marks": lettering.combining,

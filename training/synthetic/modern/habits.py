@@ -7,24 +7,17 @@ the look says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from random import Random
 
 from ..tokens import chance
 from . import lettering
-from .drafts import Draft, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below, put_first
+from .drafts import Draft, apply_some, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below, put_first
 from .enclosures import enclose, second_part
-
-SEVERAL = 0.3
-"""The share of the ham with a habit that has two or three of them."""
 
 
 def adorn(rng: Random, draft: Draft) -> str:
     """Give an honest message one or several habits and return their names."""
-    names = rng.sample(sorted(HABITS), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
-    for name in sorted(names, key=lambda name: name in ENCLOSING):
-        HABITS[name](rng, draft)
-    return ", ".join(names)
+    return apply_some(rng, draft, HABITS, last="enclosed")
 
 
 def _small_screen(rng: Random, draft: Draft) -> None:
@@ -92,18 +85,12 @@ def _styled_tags(rng: Random, draft: Draft) -> None:
     )
 
 
-def _enclosed(rng: Random, draft: Draft) -> None:
-    """Pass a message on as an attachment, or send the text as a calendar entry or a file."""
-    enclose(rng, draft, draft.filler(rng.randrange(3, 40)) if chance(rng, 0.7) else "")
-
-
 def _second_part(rng: Random, draft: Draft) -> None:
     """Add a second text, as list servers and programs with footers do."""
     second_part(rng, draft, draft.filler(rng.randrange(10, 250)))
 
 
-ENCLOSING = ("enclosed",)
-HABITS: dict[str, Callable[[Random, Draft], None]] = {
+HABITS = {
     "block for small screens": _small_screen,
     "preheader": _preheader,
     "legal note": _legal_note,
@@ -116,5 +103,5 @@ HABITS: dict[str, Callable[[Random, Draft], None]] = {
     "mail service": _real_service,
     "styled tags": _styled_tags,
     "second part": _second_part,
-    "enclosed": _enclosed,
+    "enclosed": enclose,
 }

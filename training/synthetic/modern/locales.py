@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from ..organisations import Organisation, brands, coin
-from ..people import FREEMAIL, Person, slug
+from ..people import FREEMAIL, Person, slug, spellings
 from ..tokens import chance
 
 MONTHS = "January February March April May June July August September October November December".split()
@@ -54,18 +54,13 @@ def locale(code: str) -> Locale:
             break
     return Locale(
         code=code,
-        first=tuple(map(_spellings, entry["first"].split())),
-        last=tuple(map(_spellings, entry["last"].split())),
+        first=tuple(map(spellings, entry["first"].split())),
+        last=tuple(map(spellings, entry["last"].split())),
         city=tuple(entry["city"].split()),
         tlds=tuple(entry["tlds"].split()),
         money=tuple(entry["money"].split(",")),
         dates=tuple(entry["dates"].split("|")),
     )
-
-
-def _spellings(item: str) -> tuple[str, str]:
-    native, _, latin = item.partition("=")
-    return native, latin or slug(native)
 
 
 def draw_person(rng: Random, where: Locale, domain: str | None = None) -> Person:

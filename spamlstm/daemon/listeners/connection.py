@@ -169,6 +169,14 @@ class ClientConnection:
         del self.received[:size]
         return taken
 
+    async def receive_whole(self, size: int) -> bool:
+        """Receive until `received` has `size` bytes. Return False if the client closes its sending side before."""
+        await self.wait_for_room(size)
+        while len(self.received) < size:
+            if not await self.receive():
+                return False
+        return True
+
     async def rest(self, most: int) -> bytes:
         """Return all bytes that the client sends. Raises ConnectionRefusedByLimitError for more than `most` bytes."""
         while await self.receive():

@@ -140,17 +140,13 @@ async def read_body(client: ClientConnection, request: HttpRequest) -> bytes:
         await client.send(_CONTINUE)
         client.is_receiving = True
     try:
-        return await _chunks(client) if codings else await _counted(client, int(length))
+        if codings:
+            return await _chunks(client)
+        if not await client.receive_whole(int(length)):
+            raise HttpError(HTTPStatus.BAD_REQUEST, "the body is incomplete")
+        return client.take(int(length))
     except ConnectionRefusedByLimitError as error:
         raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-
-
-async def _counted(client: ClientConnection, length: int) -> bytes:
-    await client.wait_for_room(length)
-    while len(client.received) < length:
-        if not await client.receive():
-            raise HttpError(HTTPStatus.BAD_REQUEST, "the body is incomplete")
-    return client.take(length)
 
 
 async def _chunks(client: ClientConnection) -> bytes:

@@ -45,10 +45,8 @@ async def _answer(client: ClientConnection) -> bytes:
         raise _BadRequestError
     if int(length) > MOST_BYTES:
         raise ConnectionRefusedByLimitError("the message is too large")
-    await client.wait_for_room(int(length))
-    while len(client.received) < int(length):
-        if not await client.receive():
-            raise _BadRequestError
+    if not await client.receive_whole(int(length)):
+        raise _BadRequestError
     if len(client.received) > int(length):
         raise _BadRequestError
     raw = client.take(int(length))

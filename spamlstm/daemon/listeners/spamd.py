@@ -153,10 +153,8 @@ async def _counted(client: ClientConnection, length: int) -> bytes:
 
     As spamd reads whole lines, bytes after the message are an error only in the last line of the message.
     """
-    await client.wait_for_room(length)
-    while len(client.received) < length:
-        if not await client.receive():
-            raise _length_error(length, len(client.received))
+    if not await client.receive_whole(length):
+        raise _length_error(length, len(client.received))
     raw = client.received
     if 0 < length < len(raw) and raw[length - 1] != 0x0A:
         end = raw.find(b"\n", length)

@@ -4,7 +4,9 @@ The running daemon classifies the message. Without a daemon, this process loads 
 this program for each message, so this module imports nothing that takes milliseconds: `main` of the package
 `spamlstm.cli` calls it without loading the other commands.
 
-Whatever fails, the message is written unchanged, a warning is written to standard error, and the exit status is 0.
+Whatever fails, the message is written unchanged, a warning is written to standard error, and the exit status is 0. With
+a mistake in the options, nothing is written, and the exit status is 64. Options that `plain_options` does not know are
+read by the parser of all commands. If it cannot be loaded, nothing is written, and the exit status is 69.
 """
 
 # The module `socket` takes longer to import than the daemon takes to classify a message.

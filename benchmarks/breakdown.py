@@ -53,7 +53,7 @@ def main() -> int:
     parser = argument_parser(__doc__)
     parser.add_argument("archives", type=Path, nargs="*", help="archives of labelled mail")
     parser.add_argument("--model", type=Path, help="a bundle [default: the model in use]")
-    parser.add_argument("--modern", type=Path, help="folder of texts to dress as modern mail")
+    parser.add_argument("--modern", type=Path, help="folder of templates and newsletters to make modern mail of")
     parser.add_argument("--source", action="append", default=[], help="only this source of dressed mail")
     parser.add_argument("--most", type=int, default=2_000, help="messages of an archive, or dressed [default: 2000]")
     parser.add_argument("--least", type=int, default=20, help="messages of a row [default: 20]")

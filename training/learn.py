@@ -34,7 +34,7 @@ class Recipe:
 
     network: NetworkConfig
     epochs: int = 6
-    per_epoch: int = 50_000  # messages of an epoch, for each wide part and reader
+    per_epoch: int = 50_000  # messages of an epoch, for each linear model
     deep_rows: float = 2.0  # rows of an epoch of the deep part for each of these messages
     wide_parts: int = 4  # of different seeds; the network has their mean
     batch_tokens: int = 16_000  # of a batch of messages
@@ -45,11 +45,11 @@ class Recipe:
     wide_damping: float = 0.0  # first sum of squared gradients; with 0, the first step of a weight is the whole rate
     average: float = 0.995  # decay of the moving average of the weights, which is returned
     synthetic: float = 0.3  # share of generated mail in each class
-    dressed: float = 0.3  # share of dressed mail in each class, if there is any
+    dressed: float = 0.3  # share of modern mail (see synthetic.modern) in each class, if there is any
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
     weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
-    bare: float = 0.35  # share of messages that the wide parts see without facts
-    lent: float = 0.1  # share of the spam that the wide parts see with the facts of a ham message
+    bare: float = 0.35  # share of messages of which the wide parts see only the text
+    lent: float = 0.1  # share of the spam that the wide parts see with the header facts of a ham message
     smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)

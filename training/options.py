@@ -24,18 +24,25 @@ LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave o
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
-Bare = Annotated[float, typer.Option(min=0, max=1, help="Share of messages that the wide parts see without facts.")]
-Lent = Annotated[float, typer.Option(min=0, max=1, help="Share of the spam that they see with the facts of ham.")]
+Bare = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of messages of which the linear models see only the text.")
+]
+Lent = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the spam that the linear models see with the header facts of ham.")
+]
 WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
-Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
-Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
-ModernFolder = Annotated[Path | None, typer.Option("--modern", help="Folder of texts to dress as modern mail and add.")]
+Synthetic = Annotated[int, typer.Option(min=0, help="Number of synthetic messages to generate and add.")]
+Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of synthetic messages in each class.")]
+ModernFolder = Annotated[
+    Path | None,
+    typer.Option("--modern", help="Folder of templates and newsletters; modern mail made of them is added."),
+]
 ModernCount = Annotated[
-    int | None, typer.Option(min=1, help="Number of dressed messages, with --modern [default: 40000].")
+    int | None, typer.Option(min=1, help="Number of messages made of the texts of --modern [default: 40000].")
 ]
 ModernShare = Annotated[
-    float | None, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class [default: 0.3].")
+    float | None, typer.Option(min=0, max=0.9, help="Share of these messages in each class [default: 0.3].")
 ]
 Evaded = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")

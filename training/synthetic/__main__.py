@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--modern", type=Path, help="folder of texts to dress as modern mail")
+    parser.add_argument("--modern", type=Path, help="folder of templates and newsletters to make modern mail of")
     parser.add_argument("--kind", default="", help="only this kind or source: spam/callback, ham/cron, app:WooCommerce")
     parser.add_argument("--label", default="", choices=("", "ham", "spam"), help="only ham or spam")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same messages [default: 1]")

@@ -5,6 +5,7 @@ import binascii
 import quopri
 
 import pytest
+from multipart import TOP, mixed
 
 from spamlstm.features.render import render
 from spamlstm.message import mime
@@ -13,7 +14,6 @@ from spamlstm.model.policy import Policy, Reason
 from spamlstm.model.reading import GTUBE, NO_BODY_TEXT, MessageReader, evidence_of
 from spamlstm.verdict import Verdict
 
-TOP = "From: Ann Lee <ann@example.org>\nSubject: Papers for you, please read\nMIME-Version: 1.0\n"
 LETTER = "Dear winner, you have won the summer lottery. Send your bank account to our agent."
 FOOTER = "Content-Type: text/html\n\n<p>This list is run by the club.</p>"
 READER = MessageReader(4096, 3, style=True)
@@ -27,11 +27,6 @@ def uuencoded(text: str, name: str) -> str:
     data = text.encode()
     lines = (binascii.b2a_uu(data[at : at + 45]).decode() for at in range(0, len(data), 45))
     return f"begin 644 {name}\n{''.join(lines)}`\nend\n"
-
-
-def mixed(*parts: str, kind: str = "mixed") -> bytes:
-    body = "".join(f"--edge\n{part}\n" for part in parts)
-    return f'{TOP}Content-Type: multipart/{kind}; boundary="edge"\n\n{body}--edge--\n'.encode()
 
 
 def single(headers: str, body: str) -> bytes:

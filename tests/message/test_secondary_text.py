@@ -5,6 +5,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multipart import TOP, mixed
 
 from spamlstm.features.render import BODY, SECONDARY, cut_windows, render
 from spamlstm.message import part_text
@@ -17,13 +18,7 @@ LETTER = (
     "has come."
 )
 MINUTES = "The committee met on Monday and agreed to plant beans beside the old pond."
-TOP = "From: Ann Lee <ann@example.org>\nSubject: Papers for you\nMIME-Version: 1.0\n"
 INNER = f"Subject: garden\nContent-Type: text/plain\n\n{MINUTES}"
-
-
-def mixed(*parts: str, kind: str = "mixed") -> bytes:
-    body = "".join(f"--edge\n{part}\n" for part in parts)
-    return f'{TOP}Content-Type: multipart/{kind}; boundary="edge"\n\n{body}--edge--\n'.encode()
 
 
 def plain(text: str) -> str:

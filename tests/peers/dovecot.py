@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ports import free_port
 from watching import deliver, message
 
 AGENT = Path("/usr/lib/dovecot/dovecot-lda")
@@ -175,7 +176,7 @@ def running(
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
     try:
         folder.chmod(0o755)
-        server = Dovecot(folder, _free_port(), _free_port(), *_owner(), within)
+        server = Dovecot(folder, free_port(), free_port(), *_owner(), within)
         for path in (folder / "home", *(server.maildir / part for part in ("tmp", "new", "cur"))):
             path.mkdir(parents=True, mode=0o755)
         (folder / "home" / ".dovecot.sieve").write_text(sieve)
@@ -211,12 +212,6 @@ def _names() -> dict[str, str]:
         return {"internal": "dovecot", "group": "dovecot", "login": "dovenull"}
     mine = pwd.getpwuid(os.geteuid()).pw_name
     return {"internal": mine, "group": grp.getgrgid(os.getegid()).gr_name, "login": mine}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(server: Dovecot, process: subprocess.Popen[bytes]) -> None:

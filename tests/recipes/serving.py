@@ -236,13 +236,6 @@ def as_owner(service: Service, home: Path) -> Sequence[str]:
     return [*view, "setpriv", *user, "env", "-i", "-C", str(home), *settings]
 
 
-def free_port() -> int:
-    """Return the number of a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until a mail server accepts connections. Fails if the process ends."""
 

@@ -6,8 +6,9 @@ import re
 import subprocess
 
 import pytest
+from ports import free_port
 from recipe import SERVERS, Recipe
-from serving import accounts, delivered, for_users, free_port, mails, same_mail, send, until_listening
+from serving import accounts, delivered, for_users, mails, same_mail, send, until_listening
 
 EXIM = SERVERS / "exim4-daemon-heavy" / "usr" / "sbin" / "exim4"
 pytestmark = [

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 from maildirs import make
+from ports import free_port
 from recipe import SERVERS, Recipe
-from serving import accounts, delivered, for_users, free_port, gtube, mails, same_mail, send, serving, until_listening
+from serving import accounts, delivered, for_users, gtube, mails, same_mail, send, serving, until_listening
 from watching import until
 
 SMTPD = SERVERS / "opensmtpd"

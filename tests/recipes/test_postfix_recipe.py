@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from dovecot import running
+from ports import free_port
 from recipe import PROGRAM, Recipe
-from serving import delivered, for_users, free_port, mails, same_mail, send, until_listening
+from serving import delivered, for_users, mails, same_mail, send, until_listening
 from watching import until
 
 pytestmark = [

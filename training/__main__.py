@@ -174,8 +174,8 @@ def leave_out(
 
     Example: python -m training leave-out --corpus corpus --without lists --out table.md
     """
-    from . import experiment
     from . import fit as fitting
+    from . import leave_out as experiment
 
     recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = chosen_modern(modern, modern_count, modern_share)
@@ -238,9 +238,9 @@ def compare_cells(
 
     Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
     """
-    from . import compare, comparison, run_folder
+    from . import cell_figures, cells, run_folder
 
-    run_folder.check_replaceable(out, holds=comparison.DATA)
+    run_folder.check_replaceable(out, holds=cell_figures.DATA)
     recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(chosen_weight, weight or ())))
@@ -256,9 +256,7 @@ def compare_cells(
         kept=kept,
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
-        compare.compare(
-            data, recipe, limits, without=without, out=out, device=chosen_device(device), say=_say, tick=tick
-        )
+        cells.compare(data, recipe, limits, without=without, out=out, device=chosen_device(device), say=_say, tick=tick)
     _say(f"wrote {out}")
 
 

@@ -17,7 +17,8 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.model.network import Network
 from spamlstm.verdict import Verdict
 from training import __main__ as command
-from training import bundle, dataset, experiment, fit
+from training import bundle, dataset, fit
+from training.leave_out import leave_out
 from training.sampling import split
 
 pytestmark = pytest.mark.train
@@ -299,7 +300,7 @@ def test_the_manifest_says_how_the_text_is_read(three, job):
 
 def test_leave_out_shows_the_figures_of_each_part(three, job):
     """`leave-out` judges left-out mail by the network and by its wide part, and writes the table that it prints."""
-    table = experiment.leave_out(three, job, ["b"])
+    table = leave_out(three, job, ["b"])
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
 
     assert [row[:4] for row in rows] == [

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct
 
-from . import comparison, export, fit, learn, run_folder
+from . import cell_figures, export, fit, learn, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
-from .comparison import DATA, Compared, Logits, Result, with_interval
+from .cell_figures import DATA, Compared, Logits, Result, with_interval
 from .dataset import Dataset, Limits, without_placeholders
 from .generated import is_disguised, is_generated
 from .learn import Recipe
@@ -114,9 +114,9 @@ def compare(
     task = _Task(data, part, mail, wide, readers, judged, copies, probes, job, folder)
     made = [_trained(task, name, cell=cell, one_way=one_way) for name, cell, one_way in CELLS]
     alone = Compared(ALONE, 0, 0, 0.0, task.judge(wide))
-    results = [comparison.result(one, made[-1].found) for one in (alone, *made)]
+    results = [cell_figures.result(one, made[-1].found) for one in (alone, *made)]
     into = run_folder.empty_folder(folder, "result")
-    comparison.write(results, _metadata(task, np.unique(data.source[real]).tolist()), into)
+    cell_figures.write(results, _metadata(task, np.unique(data.source[real]).tolist()), into)
     run_folder.publish(into, out, folder=folder)
     return results
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spamlstm.errors import UserError
-from training import compare, comparison
+from training import cell_figures, cells
 from training.batches import SECTION_IDS, Example
 
 
@@ -18,7 +18,7 @@ def quick(recipe):
 
 
 def _run(data, recipe, limits, *, without=("c",), out, say=lambda _: None):
-    return compare.compare(data, recipe, limits, without=without, out=out, say=say)
+    return cells.compare(data, recipe, limits, without=without, out=out, say=say)
 
 
 @pytest.mark.train
@@ -31,27 +31,27 @@ def test_it_writes_table_data_and_plot(three, quick, limits, tmp_path):
 
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cells"]
     assert {entry.name for entry in (tmp_path / "cells").iterdir()} == {
-        comparison.TABLE,
-        comparison.DATA,
-        comparison.PICTURE,
+        cell_figures.TABLE,
+        cell_figures.DATA,
+        cell_figures.PICTURE,
     }
     assert (tmp_path / "cells" / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    wide, *cells = written["cells"]
-    assert wide["name"] == compare.ALONE
-    assert [cell["name"] for cell in cells] == [name for name, _, _ in compare.CELLS]
+    wide, *rows = written["cells"]
+    assert wide["name"] == cells.ALONE
+    assert [cell["name"] for cell in rows] == [name for name, _, _ in cells.CELLS]
     assert written["judged"] == {"sources": ["c"], "ham": 100, "spam": 100}
-    for cell in cells:
+    for cell in rows:
         assert cell["parameters"] > 0
         assert cell["int8_bytes"] > 0
         assert cell["ms"] > 0
-    for cell in (wide, *cells):
+    for cell in (wide, *rows):
         assert f"| {cell['name']} |" in table
         value, low, high = cell["left_out"]
         assert 0 <= low <= value <= high <= 100
-        assert len(cell["by_distance"]) == len(compare.DISTANCES)
+        assert len(cell["by_distance"]) == len(cells.DISTANCES)
         assert all(cell["by_distance"])
-        assert len(cell["worse_by"]) == 2 + len(compare.DISTANCES)
-    assert cells[-1]["worse_by"][0] == [0, 0, 0]
+        assert len(cell["worse_by"]) == 2 + len(cells.DISTANCES)
+    assert rows[-1]["worse_by"][0] == [0, 0, 0]
 
 
 @pytest.mark.train
@@ -107,14 +107,14 @@ def test_the_interval_of_a_difference_knows_that_the_messages_are_the_same():
     spam = np.arange(2000) % 2 == 0
     logits = rng.normal(spam * 2.0, 1.0)
     worse = logits - 0.3 * spam
-    one, other = (comparison.one_minus_roca_pct(spam, scores) for scores in (worse, logits))
-    value, low, high = comparison.difference(spam, worse, logits)
+    one, other = (cell_figures.one_minus_roca_pct(spam, scores) for scores in (worse, logits))
+    value, low, high = cell_figures.difference(spam, worse, logits)
 
     assert value == pytest.approx(one.value - other.value)
     assert 0 < low < value < high
     assert high - low < (one.high - one.low) / 2
-    assert comparison.difference(spam, logits, logits) == (0, 0, 0)
-    assert comparison.difference(np.ones(3, bool), np.zeros(3), np.zeros(3)) is None
+    assert cell_figures.difference(spam, logits, logits) == (0, 0, 0)
+    assert cell_figures.difference(np.ones(3, bool), np.zeros(3), np.zeros(3)) is None
 
 
 def test_the_filler_is_the_same_at_every_distance():
@@ -122,9 +122,9 @@ def test_the_filler_is_the_same_at_every_distance():
     header = np.array([2, 4, SECTION_IDS["body"]], np.uint16)
     judged = [Example(header, (np.full(size, 9, np.uint16),), spam=size % 2 == 0) for size in range(1, 100)]
     filler = np.arange(1000, 3000).astype(np.uint16)
-    probes = compare.make_probes(judged, filler, distances=(0, 25, 100), seed=1)
+    probes = cells.make_probes(judged, filler, distances=(0, 25, 100), seed=1)
 
-    short, long = compare.SHORT
+    short, long = cells.SHORT
     assert [len(each) for each in probes] == [long - short + 1] * 3
     for none, some, many in zip(*probes, strict=True):
         assert none.header.tolist() == [SECTION_IDS["body"]]
@@ -138,4 +138,4 @@ def test_without_filler_there_is_no_distance_experiment():
     """Without ham in the validation part the second table is empty; it is no error after all trainings."""
     judged = [Example(np.array([2], np.uint16), (np.full(20, 9, np.uint16),), spam=True)]
 
-    assert compare.make_probes(judged, np.zeros(3, np.uint16), distances=(0, 25), seed=1) == [[], []]
+    assert cells.make_probes(judged, np.zeros(3, np.uint16), distances=(0, 25), seed=1) == [[], []]

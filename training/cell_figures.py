@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spamlstm.evaluation.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
 from spamlstm.model.limits import Z95
 
-from . import plot
+from . import cell_plot
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def write(results: Sequence[Result], metadata: dict[str, Any], into: Path) -> No
     (into / TABLE).write_text(table(results, metadata), "utf-8")
     cells = [asdict(result) for result in results]
     (into / DATA).write_text(json.dumps({**metadata, "cells": cells}, indent=1) + "\n", "utf-8")
-    plot.draw(results, metadata["distances"], into / PICTURE)
+    cell_plot.draw(results, metadata["distances"], into / PICTURE)
 
 
 def table(results: Sequence[Result], metadata: dict[str, Any]) -> str:

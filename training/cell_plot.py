@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from .comparison import Result
+    from .cell_figures import Result
 
 LEAST = 1e-2
 """Smaller errors are drawn here: a logarithmic axis has no zero. 0.01 % is one wrong pair in ten thousand."""

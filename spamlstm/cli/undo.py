@@ -194,7 +194,7 @@ def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMai
 
 
 def _is_named(act: AccountAct, named: _Named | None) -> bool:
-    return named is None or act.content in named.contents or (named.message_id or None) == act.message_id
+    return named is None or act.mail.content in named.contents or (named.message_id or None) == act.mail.message_id
 
 
 def parse_time(text: str, *, now: float) -> float:
@@ -221,7 +221,7 @@ def _row(one: UndoResult) -> _Row:
 
 def _row_of_account(account: str, one: AccountUndoResult) -> _Row:
     act, ends = one.act, (one.source, one.target, one.failure)
-    return _Row(act.content, act.time, one.status, act.actions, *ends, account=account, head=one.head)
+    return _Row(act.mail.content, act.time, one.status, act.actions, *ends, account=account, head=one.head)
 
 
 def _summary(rows: Sequence[_Row], moment: float, *, dry_run: bool) -> str:

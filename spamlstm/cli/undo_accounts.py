@@ -67,7 +67,7 @@ def _on_removed_account(
 ) -> Iterator[tuple[str, AccountUndoResult]]:
     with contextlib.closing(AccountRecords.at(path)) as records:
         for act in filter(is_wanted, records.acts()):
-            folder = records.folder(act.target)
+            folder = records.folder(act.mail.target)
             where = folder.name if folder else ""
             yield records.key, AccountUndoResult(act, UndoStatus.FAILED, where, failure=_REMOVED)
 

@@ -8,7 +8,7 @@ import damage
 import pytest
 
 from spamlstm.config import ImapConfig
-from spamlstm.daemon.imap.account_state import AccountAct
+from spamlstm.daemon.imap.account_state import AccountAct, HandledMessage
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.maildir.folders import FolderRole
 
@@ -25,7 +25,7 @@ def removed(state, tmp_path):
         with contextlib.closing(AccountRecords.open(state, account.key)) as records, records.change():
             records.add_folder("INBOX", FolderRole.INBOX)
             records.add_folder("Junk", FolderRole.JUNK)
-            done = AccountAct(1, 2, 7, 5, CONTENT, 1, 2, word="$Junk", message_id=b"", time=time.time())
+            done = AccountAct(HandledMessage(1, 2, 7, 5, CONTENT, 1, 2, word="$Junk"), time.time())
             records.add_act(done)
 
     return record

@@ -8,7 +8,7 @@ import pytest
 from spamlstm.config import Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap.account_folders import junk_target
 from spamlstm.daemon.imap.account_session import AccountTally, DaemonSession
-from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, BegunMove
+from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, BegunMove, HandledMessage
 from spamlstm.daemon.imap.account_undo import AccountUndo
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers, ListedFolder, RemoteFlag
 from spamlstm.daemon.imap.filing import Filing
@@ -89,18 +89,7 @@ def session(tmp_path, server):
 
 
 def act(folder, target, *, now):
-    return AccountAct(
-        folder=folder,
-        target=target,
-        validity=7,
-        uid=5,
-        content=CONTENT,
-        size=1,
-        date=2,
-        word="",
-        message_id=b"",
-        time=now,
-    )
+    return AccountAct(HandledMessage(folder, target, 7, 5, CONTENT, size=1, date=2), now)
 
 
 def recorded(session):
@@ -186,7 +175,7 @@ def test_spam_is_filed_although_the_junk_folder_was_removed(session, server):
 def test_a_move_from_or_to_a_removed_folder_does_not_stay_open(session, server, gone, caplog):
     """A move that was interrupted ends if its user has removed one of its folders. Mail that is there is classified."""
     ids = {one.name: one.id for one in session.records.folders()}
-    move = BegunMove(ids["INBOX"], 5, 7, CONTENT, 1, 2, target=ids["J"], target_validity=7, target_next=9)
+    move = BegunMove(HandledMessage(ids["INBOX"], ids["J"], 7, 5, CONTENT, size=1, date=2), 7, 9)
     with session.records.change():
         session.records.begin_moves([move])
     server.names.remove(gone)

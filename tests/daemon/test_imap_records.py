@@ -10,7 +10,7 @@ from imap_server import account, folder
 from spamlstm.config import Config
 from spamlstm.daemon.imap import account_session
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally, DaemonSession
-from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
+from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove, HandledMessage
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers, ListedMessage, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits
@@ -60,7 +60,7 @@ def test_records_of_the_former_version_are_kept(tmp_path):
     path.chmod(0o600)
     with contextlib.closing(AccountRecords.open(tmp_path / "state", "imap://x")) as records:
         content = "00112233445566778899aabbccddeeff"
-        assert records.moves() == [BegunMove(1, 2, 3, content, 9, 8, 7, 6, 4, id=5)]
+        assert records.moves() == [BegunMove(HandledMessage(1, 7, 3, 2, content, 9, 8), 6, 4, id=5)]
         assert records.acts() == []
         assert records.filed() == {content, "ffeeddccbbaa99887766554433221100"}
         assert records.key == "imap://x"

@@ -17,7 +17,7 @@ from imap_account import SPECIAL, CuttingProxy, account_toml, served, shown_by
 from watching import ROOT, number_of, until
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, LearningConfig
-from spamlstm.daemon.imap.account_state import BegunMove
+from spamlstm.daemon.imap.account_state import BegunMove, HandledMessage
 from spamlstm.daemon.imap.records import AccountRecords
 
 pytestmark = [
@@ -138,17 +138,10 @@ def test_a_uid_alone_names_no_message(tiny, tmp_path):
 
 
 def begun(copy, source, target):
-    return BegunMove(
-        folder=source.id,
-        uid=copy.uid,
-        validity=source.validity,
-        content=copy.content,
-        size=copy.size,
-        date=copy.date,
-        target=target.id,
-        target_validity=target.validity,
-        target_next=target.next_uid,
+    message = HandledMessage(
+        source.id, target.id, source.validity, copy.uid, content=copy.content, size=copy.size, date=copy.date
     )
+    return BegunMove(message, target.validity, target.next_uid)
 
 
 @pytest.mark.timeout(300)

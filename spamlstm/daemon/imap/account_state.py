@@ -17,11 +17,10 @@ FOLDER_ROW = "folders.id, name, role, validity, next_uid, messages, unseen, mods
 """The columns that a query must select for `account_folder_from`, in this order."""
 COPY_ROW = "folder, uid, content, flags, status, since, size, date, attempts"
 """The columns that a query must select for `account_copy_from`, in this order."""
-MOVE_ROW = (
-    "id, folder, uid, validity, content, size, date, target, target_validity, target_next, word, message_id, undoes"
-)
+_HANDLED = "folder, target, validity, uid, content, size, date, word, message_id"
+MOVE_ROW = f"id, {_HANDLED}, target_validity, target_next, undoes"
 """The columns of `move_row_of`, and those that a query must select for `begun_move_from`, in this order."""
-ACT_ROW = "id, folder, target, validity, uid, content, size, date, word, message_id, time"
+ACT_ROW = f"id, {_HANDLED}, time"
 """The columns that a query must select for `account_act_from`, in this order."""
 
 
@@ -63,24 +62,36 @@ class AccountCopy:
 
 
 @dataclass(frozen=True, slots=True)
-class BegunMove:
-    """A move of a message by this program, recorded before it is carried out."""
+class HandledMessage:
+    """A message that this program moves, has moved, or to which it added a keyword.
+
+    Before the result of a move is recorded, it has the UID `uid` in `folder`, afterwards in `target`, while `validity`
+    is valid.
+    """
 
     folder: int
-    uid: int
+    """The row number of the folder in which the message was."""
+    target: int
+    """The row number of the folder to which the message is moved, or in which it is left."""
     validity: int
+    uid: int
     content: str
     size: int
     date: int
-    target: int
-    """The row number of the folder to which the message is moved."""
-    target_validity: int
-    target_next: int
-    """The UIDs of messages that are moved later are at least this number."""
     word: str = ""
     """The keyword that this program set, or ''."""
     message_id: bytes = b""
     """The hash of the Message-ID, or b""."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunMove:
+    """A move of a message by this program, recorded before it is carried out."""
+
+    mail: HandledMessage
+    target_validity: int
+    target_next: int
+    """The UIDs of messages that are moved later are at least this number."""
     undoes: int = 0
     """The row number of the act that this move undoes, or 0."""
     id: int = 0
@@ -90,17 +101,7 @@ class BegunMove:
 class AccountAct:
     """An act on a message: the keyword that this program set, and the folder to which it moved the message."""
 
-    folder: int
-    """The row number of the folder in which the message was."""
-    target: int
-    """The row number of the folder in which the act left the message, with the UID `uid` while `validity` is valid."""
-    validity: int
-    uid: int
-    content: str
-    size: int
-    date: int
-    word: str
-    message_id: bytes
+    mail: HandledMessage
     time: float
     """When the act was recorded, in seconds since 1970."""
     id: int = 0
@@ -108,8 +109,8 @@ class AccountAct:
     @property
     def actions(self) -> tuple[Action, ...]:
         """The actions that were carried out."""
-        found = [Action.KEYWORD] if self.word else []
-        return tuple(found + ([Action.FILE] if self.target != self.folder else []))
+        found = [Action.KEYWORD] if self.mail.word else []
+        return tuple(found + ([Action.FILE] if self.mail.target != self.mail.folder else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +161,11 @@ def account_copy_from(row: tuple[Any, ...]) -> AccountCopy:
 
 def begun_move_from(row: tuple[Any, ...]) -> BegunMove:
     """Build the move from a database row with the columns MOVE_ROW."""
-    number, folder, uid, validity, content, size, date, target, target_validity, target_next, *ends = row
-    keyword, message_id, undoes = ends
+    number, *mail, target_validity, target_next, undoes = row
     return BegunMove(
-        whole(folder, "folder"),
-        _number(uid, "uid"),
-        _number(validity, "validity"),
-        account_content_from((content,)),
-        _number(size, "size"),
-        whole(date, "date", least=-(1 << 62)),
-        whole(target, "target"),
+        _handled_from(mail),
         _number(target_validity, "target_validity"),
         whole(target_next, "target_next", most=MOST_UID + 1),
-        text(keyword, "word", most=100),
-        blob(message_id, "message_id", most=16),
         whole(undoes, "undoes"),
         whole(number, "id"),
     )
@@ -181,15 +173,23 @@ def begun_move_from(row: tuple[Any, ...]) -> BegunMove:
 
 def move_row_of(one: BegunMove) -> tuple[int | str | bytes | None, ...]:
     """Return the columns MOVE_ROW of a move whose row number is not known yet."""
-    content = bytes.fromhex(one.content)
-    begin = None, one.folder, one.uid, one.validity, content, one.size, one.date, one.target
-    return *begin, one.target_validity, one.target_next, one.word, one.message_id, one.undoes
+    return None, *_handled_row_of(one.mail), one.target_validity, one.target_next, one.undoes
 
 
 def account_act_from(row: tuple[Any, ...]) -> AccountAct:
     """Build the act from a database row with the columns ACT_ROW."""
-    number, folder, target, validity, uid, content, size, date, keyword, message_id, time = row
-    return AccountAct(
+    number, *mail, time = row
+    return AccountAct(_handled_from(mail), moment(time, "time"), whole(number, "id"))
+
+
+def act_row_of(one: AccountAct) -> tuple[int | float | str | bytes | None, ...]:
+    """Return the columns ACT_ROW of an act whose row number is not known yet."""
+    return None, *_handled_row_of(one.mail), one.time
+
+
+def _handled_from(cells: list[Any]) -> HandledMessage:
+    folder, target, validity, uid, content, size, date, keyword, message_id = cells
+    return HandledMessage(
         whole(folder, "folder"),
         whole(target, "target"),
         _number(validity, "validity"),
@@ -199,16 +199,12 @@ def account_act_from(row: tuple[Any, ...]) -> AccountAct:
         whole(date, "date", least=-(1 << 62)),
         text(keyword, "word", most=100),
         blob(message_id, "message_id", most=16),
-        moment(time, "time"),
-        whole(number, "id"),
     )
 
 
-def act_row_of(one: AccountAct) -> tuple[int | float | str | bytes | None, ...]:
-    """Return the columns ACT_ROW of an act whose row number is not known yet."""
-    content = bytes.fromhex(one.content)
-    begin = None, one.folder, one.target, one.validity, one.uid, content, one.size, one.date
-    return *begin, one.word, one.message_id, one.time
+def _handled_row_of(one: HandledMessage) -> tuple[int | str | bytes, ...]:
+    place = one.folder, one.target, one.validity, one.uid
+    return *place, bytes.fromhex(one.content), one.size, one.date, one.word, one.message_id
 
 
 def account_content_from(row: tuple[Any, ...]) -> str:

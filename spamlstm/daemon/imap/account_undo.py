@@ -7,7 +7,7 @@ doubled nor classified again, and the move is not taken for the user's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountFolder, BegunMove
@@ -60,7 +60,7 @@ class AccountUndo:
         """
         groups: dict[tuple[int, int], list[AccountAct]] = {}
         for one in acts:
-            groups.setdefault((one.target, one.folder), []).append(one)
+            groups.setdefault((one.mail.target, one.mail.folder), []).append(one)
         for (source, target), group in groups.items():
             folders = self._records.folder(source), self._records.folder(target)
             for start in range(0, len(group), READ_AT_ONCE):
@@ -101,15 +101,15 @@ class AccountUndo:
         """
         numbers = self._connection.select(source.name, readonly=self._dry)
         self._connection.check()
-        is_same = all(one.validity == numbers.validity for one in acts)
-        uids = {one.uid for one in acts} if is_same else self._connection.existing(1, numbers.next_uid)
+        is_same = all(one.mail.validity == numbers.validity for one in acts)
+        uids = {one.mail.uid for one in acts} if is_same else self._connection.existing(1, numbers.next_uid)
         listed = self._connection.details(uids)
         found: dict[int, _Found] = {}
         for act in acts:
-            near = [uid for uid, one in listed.items() if _is_like(act, one) and (not is_same or uid == act.uid)]
+            near = [uid for uid, one in listed.items() if _is_like(act, one) and (not is_same or uid == act.mail.uid)]
             for uid in near:
-                raw = self._connection.bodies({uid: act.size}).get(uid)
-                if raw is not None and content_id(raw) == act.content:
+                raw = self._connection.bodies({uid: act.mail.size}).get(uid)
+                if raw is not None and content_id(raw) == act.mail.content:
                     found[act.id] = _Found(act, uid, raw[:_HEAD_BYTES])
                     del listed[uid]  # it explains no other act
                     break
@@ -126,15 +126,17 @@ class AccountUndo:
         if numbers is not None:
             moves = [
                 BegunMove(
-                    folder=source.id,
-                    uid=one.uid,
-                    validity=validity,
-                    content=one.act.content,
-                    size=one.act.size,
-                    date=one.act.date,
-                    target=target.id,
-                    target_validity=numbers.validity,
-                    target_next=numbers.next_uid,
+                    replace(
+                        one.act.mail,
+                        folder=source.id,
+                        target=target.id,
+                        validity=validity,
+                        uid=one.uid,
+                        word="",
+                        message_id=b"",
+                    ),
+                    numbers.validity,
+                    numbers.next_uid,
                     undoes=one.act.id,
                 )
                 for one in found
@@ -142,18 +144,18 @@ class AccountUndo:
             with self._records.change(durable=True):
                 begun = self._records.begin_moves(moves)
         # If this program ends here, the keyword is removed but the message is not moved. The act can be undone again.
-        for word in {one.act.word for one in found} - {""}:
-            self._connection.remove_keyword([one.uid for one in found if one.act.word == word], word)
+        for word in {one.act.mail.word for one in found} - {""}:
+            self._connection.remove_keyword([one.uid for one in found if one.act.mail.word == word], word)
         if numbers is None:
             with self._records.change():
                 for one in found:
                     self._records.drop_act(one.act.id)
             return ""
-        moved = self._connection.move([one.uid for one in begun], target.name, validity=numbers.validity)
-        MoveRecovery(self._session).settle({one.id: moved[one.uid] for one in begun if one.uid in moved})
+        moved = self._connection.move([one.mail.uid for one in begun], target.name, validity=numbers.validity)
+        MoveRecovery(self._session).settle({one.id: moved[one.mail.uid] for one in begun if one.mail.uid in moved})
         return "the server did not move the message, or its user was faster"
 
 
 def _is_like(act: AccountAct, one: ListedMessage) -> bool:
     """Return whether a message may be that of an act. A message that is flagged as deleted was removed by its user."""
-    return (one.size, one.date) == (act.size, act.date) and not one.flags & RemoteFlag.DELETED
+    return (one.size, one.date) == (act.mail.size, act.mail.date) and not one.flags & RemoteFlag.DELETED

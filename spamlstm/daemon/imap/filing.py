@@ -14,7 +14,7 @@ from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
-from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
+from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
 from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
@@ -191,7 +191,7 @@ class Filing:
                 is_junk = one.word == SPAM_KEYWORD
                 self._records.add_judged(one.content, one.copy.date, is_junk=is_junk, now=now)
                 if one.word:
-                    self._records.add_act(_keyword_act(folder, one, now))
+                    self._records.add_act(AccountAct(_handled(folder, one, folder), now))
 
     def _file(self, folder: AccountFolder, filed: Sequence[AccountVerdict]) -> bool:
         """Move messages to the junk folder. Return False if the server has no way to move single messages."""
@@ -200,31 +200,16 @@ class Filing:
             return False
         try:
             target = self._target()
-            begun = [
-                BegunMove(
-                    folder=folder.id,
-                    uid=one.copy.uid,
-                    validity=folder.validity,
-                    content=one.content,
-                    size=one.copy.size,
-                    date=one.copy.date,
-                    target=target.id,
-                    target_validity=target.validity,
-                    target_next=target.next_uid,
-                    word=one.word,
-                    message_id=one.message_id,
-                )
-                for one in filed
-            ]
+            begun = [BegunMove(_handled(folder, one, target), target.validity, target.next_uid) for one in filed]
             self._connection.select(folder.name, readonly=False)
             with self._records.change(durable=True):
                 begun = self._records.begin_moves(begun)
-            moved = self._connection.move([one.uid for one in begun], target.name, validity=target.validity)
+            moved = self._connection.move([one.mail.uid for one in begun], target.name, validity=target.validity)
         except CommandRefusedError as error:
             self._recovery.settle()
             self._refused([one.copy for one in filed], str(error))
         else:
-            self._recovery.settle({one.id: moved[one.uid] for one in begun if one.uid in moved})
+            self._recovery.settle({one.id: moved[one.mail.uid] for one in begun if one.mail.uid in moved})
         return True
 
     def _refused(self, copies: Sequence[AccountCopy], why: str) -> None:
@@ -282,10 +267,10 @@ class Filing:
             self._records.put(copies)
 
 
-def _keyword_act(folder: AccountFolder, one: AccountVerdict, now: float) -> AccountAct:
-    return AccountAct(
+def _handled(folder: AccountFolder, one: AccountVerdict, target: AccountFolder) -> HandledMessage:
+    return HandledMessage(
         folder=folder.id,
-        target=folder.id,
+        target=target.id,
         validity=folder.validity,
         uid=one.copy.uid,
         content=one.content,
@@ -293,5 +278,4 @@ def _keyword_act(folder: AccountFolder, one: AccountVerdict, now: float) -> Acco
         date=one.copy.date,
         word=one.word,
         message_id=one.message_id,
-        time=now,
     )

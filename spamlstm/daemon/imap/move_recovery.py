@@ -17,6 +17,7 @@ have given it to another message.
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from spamlstm.config import Action
 from spamlstm.daemon.imap.account_session import AccountSession
@@ -50,7 +51,7 @@ class MoveRecovery:
         groups: dict[tuple[int, int], list[BegunMove]] = defaultdict(list)
         for one in moves:
             if one.id not in said:
-                groups[one.folder, one.target].append(one)
+                groups[one.mail.folder, one.mail.target].append(one)
         for (source, target), group in groups.items():
             folders = self._records.folder(source), self._records.folder(target)
             if folders[0] is None or folders[1] is None:
@@ -69,7 +70,7 @@ class MoveRecovery:
         with self._records.change():
             for one in moves:
                 if one.undoes:  # what happens to this message now is not taken for a move by its user
-                    self._records.drop(one.folder, [one.uid])
+                    self._records.drop(one.mail.folder, [one.mail.uid])
             self._records.end_moves([one.id for one in moves])
 
     def _settle_between(self, source: AccountFolder, target: AccountFolder, moves: Sequence[BegunMove]) -> None:
@@ -79,7 +80,7 @@ class MoveRecovery:
         copied: list[int] = []
         # First the messages that are no longer in their folder, because these certainly were moved.
         for one in sorted(moves, key=lambda one: one.id in here):
-            found = there.get(one.content)
+            found = there.get(one.mail.content)
             if found:
                 done.append((one, found.pop(0), validity))
                 copied += [here[one.id]] if one.id in here else []
@@ -108,21 +109,21 @@ class MoveRecovery:
         """Return the UIDs of the messages that are still in their folder, by the numbers of their moves."""
         numbers = self._connection.select(source.name, readonly=False)
         self._connection.check()
-        same = [one for one in moves if one.validity == numbers.validity]
-        listed = self._connection.details({one.uid for one in same})
+        same = [one for one in moves if one.mail.validity == numbers.validity]
+        listed = self._connection.details({one.mail.uid for one in same})
         uids = self._contents(listed, same)
-        found = {one.id: one.uid for one in same if one.uid in uids.get(one.content, ())}
+        found = {one.id: one.mail.uid for one in same if one.mail.uid in uids.get(one.mail.content, ())}
         # Another message with its UID shows that the server has changed the UIDs.
-        renumbered = [one for one in moves if one.id not in found and (one not in same or one.uid in listed)]
+        renumbered = [one for one in moves if one.id not in found and (one not in same or one.mail.uid in listed)]
         if renumbered:
             listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
             uids = self._contents(listed, renumbered)
-            found |= {one.id: uids[one.content].pop(0) for one in renumbered if uids.get(one.content)}
+            found |= {one.id: uids[one.mail.content].pop(0) for one in renumbered if uids.get(one.mail.content)}
         return found
 
     def _contents(self, listed: Mapping[int, ListedMessage], moves: Sequence[BegunMove]) -> dict[str, list[int]]:
         """Return the UIDs of those messages of the selected folder that may be meant, by content id."""
-        kinds = {(one.size, one.date) for one in moves}
+        kinds = {(one.mail.size, one.mail.date) for one in moves}
         found: dict[str, list[int]] = defaultdict(list)
         for uid, one in sorted(listed.items()):
             if (one.size, one.date) in kinds:
@@ -137,36 +138,24 @@ class MoveRecovery:
         now = self._session.clock()
         with self._records.change():
             for one, uid, validity in done:
-                before = self._records.copy(one.folder, one.uid)
-                self._records.drop(one.folder, [one.uid])
+                mail = one.mail
+                before = self._records.copy(mail.folder, mail.uid)
+                self._records.drop(mail.folder, [mail.uid])
                 # An answer from before the move is not a new answer.
                 flags = before.flags & _LASTING if before else RemoteFlag.NONE
-                moved = AccountCopy(one.target, uid, flags, one.size, one.date, now, one.content, CopyStatus.SETTLED)
+                moved = AccountCopy(
+                    mail.target, uid, flags, mail.size, mail.date, now, mail.content, CopyStatus.SETTLED
+                )
                 self._records.put([moved])
-                self._records.add_judged(one.content, one.date, is_junk=not one.undoes, now=now)
+                self._records.add_judged(mail.content, mail.date, is_junk=not one.undoes, now=now)
                 if one.undoes:
                     self._records.drop_act(one.undoes)
                 else:
-                    self._records.add_act(_act(one, uid, validity, now))
+                    self._records.add_act(AccountAct(replace(mail, uid=uid, validity=validity), now))
             for one in gone:
-                self._records.drop(one.folder, [one.uid])
+                self._records.drop(one.mail.folder, [one.mail.uid])
             self._records.end_moves([one.id for one in (*(one for one, *_ in done), *gone)])
         for one, uid, _ in done:
             self._session.tally.acted[Action.FILE] += not one.undoes
             what = "undone" if one.undoes else "done"
-            emit(logging.INFO, what, account=self._session.account.label, uid=uid, id=one.content, actions="file")
-
-
-def _act(one: BegunMove, uid: int, validity: int, now: float) -> AccountAct:
-    return AccountAct(
-        folder=one.folder,
-        target=one.target,
-        validity=validity,
-        uid=uid,
-        content=one.content,
-        size=one.size,
-        date=one.date,
-        word=one.word,
-        message_id=one.message_id,
-        time=now,
-    )
+            emit(logging.INFO, what, account=self._session.account.label, uid=uid, id=one.mail.content, actions="file")

@@ -21,8 +21,9 @@ def merge_labels(labels: LabelStore, staging: sqlite3.Connection) -> ImportCount
     """Merge staged labels into a store, in one transaction, and return their numbers.
 
     If both have a label for a message, a label of the user is preferred to an adopted label, then the later label, then
-    that of the store. The imported labels come before the labels of the store in the order of learning. Other tables
-    are completed; rows of the store stay. Merging the labels again changes nothing.
+    that of the store. If both have the same label, its later time counts, so that the result does not depend on the
+    order of several imports. The imported labels come before the labels of the store in the order of learning. Other
+    tables are completed; rows of the store stay, with the later time. Merging the labels again changes nothing.
     """
     with labels.rewriting() as connection:
         return _merge(staging, connection)
@@ -42,31 +43,38 @@ def _merge(staging: sqlite3.Connection, connection: sqlite3.Connection) -> Impor
 def _complete(
     staging: sqlite3.Connection, connection: sqlite3.Connection, table: str, columns: tuple[str, ...]
 ) -> None:
-    """Insert the rows of a table whose keys the store does not have."""
-    insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-    connection.executemany(insert, table_rows(staging, table, columns))
+    """Insert the rows of a table whose keys the store does not have. Rows of both get the later time."""
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    later = "UPDATE SET time = excluded.time WHERE excluded.time > time"
+    conflict = f" ON CONFLICT DO {later if 'time' in columns else 'NOTHING'}"
+    connection.executemany(insert + conflict, table_rows(staging, table, columns))
 
 
 def _chosen(staging: sqlite3.Connection, connection: sqlite3.Connection) -> tuple[list[int], ImportCounts]:
     """Return the ids of the labels in the file that are imported, in order, and the numbers of labels.
 
-    Labels of the store that are replaced are removed.
+    Labels of the store that are replaced are removed. Labels that both have get the later time.
     """
     query = "SELECT content, origin != ?, time, label, id FROM labels ORDER BY id"
     stored = {content: row for content, *row in connection.execute(query, (Origin.ADOPTED,))}
     ids: dict[bytes, int] = {}
+    later: list[tuple[float, bytes]] = []
     new = changed = known = 0
     for content, by_user, time, label, number in staging.execute(query, (Origin.ADOPTED,)):
         if content in stored:
             ours_by_user, our_time, our_label, _ = stored[content]
             is_later = (by_user, time) > (ours_by_user, our_time)
-            if not is_later or (label == our_label and by_user == ours_by_user):
+            is_same = (label, by_user) == (our_label, ours_by_user)
+            if is_same and is_later:
+                later.append((time, content))
+            if is_same or not is_later:
                 known += 1
                 continue
             changed, known = changed + (label != our_label), known + (label == our_label)
         else:
             new += 1
         ids[content] = number
+    connection.executemany("UPDATE labels SET time = ? WHERE content = ?", later)
     connection.executemany("DELETE FROM labels WHERE content = ?", ((one,) for one in ids if one in stored))
     return list(ids.values()), ImportCounts(new, changed, known)
 

@@ -154,6 +154,35 @@ def test_which_label_wins(tmp_path, ours, theirs, wins):
         assert labels.counts()[Label.SPAM if wins == "theirs" else Label.HAM] == 1
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    given_labels=st.lists(
+        st.tuples(st.sampled_from(Label), st.sampled_from([Origin.COMMAND, Origin.ADOPTED])), min_size=2, max_size=5
+    ),
+    choice=st.randoms(use_true_random=False),
+)
+def test_the_order_of_imports(tmp_path_factory, given_labels, choice):
+    """Several exports give one message the same label with the same time, in whatever order they are imported."""
+    folder = tmp_path_factory.mktemp("exports")
+    exports = []
+    for time, (kind, origin) in enumerate(given_labels, start=1):
+        request = label_request(letter(1, spam=True), 0.5, "m", origin)
+        with opened(folder / str(time), time=time) as labels:
+            labels.add_pairs([(request, kind)])
+            labels.written_names.add({bytes(8): 1.0 * time}, source="", origin=Origin.MOVED)
+        exports.append(exported(folder / str(time)))
+    shuffled = choice.sample(exports, len(exports))
+    for name, order in (("in order", exports), ("in another order", shuffled)):
+        for raw in order:
+            imported(folder / name, raw)
+    by_user = [(origin is Origin.COMMAND, time, kind) for time, (kind, origin) in enumerate(given_labels, start=1)]
+    for name in ("in order", "in another order"):
+        with opened(folder / name) as labels:
+            (stored,) = labels.last()
+            assert (stored.origin is Origin.COMMAND, stored.time, stored.label) == max(by_user)
+            assert labels.written_names.latest_time("") == len(given_labels)
+
+
 def test_imported_labels_come_first(tmp_path):
     """Labels that were given since the backup are learned last, as if the backup had never been lost."""
     for name, numbers in (("all", range(20)), ("old", range(12)), ("new", range(12, 20))):

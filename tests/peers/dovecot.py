@@ -69,6 +69,11 @@ service anvil {{
 """
 
 
+def has_pigeonhole() -> bool:
+    """Return whether Dovecot's Sieve is installed here."""
+    return AGENT.exists() and any(Path("/usr/lib/dovecot/modules").glob("*sieve_plugin.so"))
+
+
 @dataclass
 class Dovecot:
     """A server with the mailbox of the user `ann`. `within` is the command that runs the server, if any."""
@@ -96,10 +101,10 @@ class Dovecot:
         """Deliver a message that belongs to the owner of the mailbox."""
         deliver(self.maildir / folder, number, owner=(self.uid, self.gid))
 
-    def receive(self, number: int, user: str = "ann") -> None:
-        """Deliver a message by Dovecot's delivery agent, which runs the Sieve script."""
+    def receive(self, number: int, user: str = "ann", *, raw: bytes = b"") -> None:
+        """Deliver `raw`, or the message with a number, by Dovecot's delivery agent, which runs the Sieve script."""
         agent = [str(AGENT), "-c", str(self.folder / "dovecot.conf"), "-d", user]
-        subprocess.run(agent, input=message(number), check=True)
+        subprocess.run(agent, input=raw or message(number), check=True)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

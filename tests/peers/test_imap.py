@@ -8,12 +8,15 @@ import shutil
 
 import pytest
 from clients import WAYS, marks, moved
-from dovecot import running
+from dovecot import has_pigeonhole, running
 from imap_account import SPECIAL, CuttingProxy, served
-from watching import numbers, until
+from inbox import judgement
+from watching import message, numbers, until
 
 from spamlstm.features.sender_identity import name_key
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.maildir.headers import tag
+from spamlstm.verdict import Verdict
 
 pytestmark = [
     pytest.mark.peers,
@@ -72,6 +75,34 @@ def test_moves_of_the_user_are_learned(server, tiny, tmp_path, way):
         assert not account.tally.failed
     assert numbers(server.maildir / ".Trash") == [0]
     assert server.complaints() == []
+
+
+@pytest.mark.skipif(not has_pigeonhole(), reason="Dovecot's Sieve is not installed here")
+def test_spam_that_a_mail_server_tagged_and_sieve_filed(tiny, tmp_path):
+    """Mail that Sieve files by our headers gives no label. If the user takes it out of junk and back, both are learned.
+
+    A message that our headers call unsure was put into junk by its user.
+    """
+    sieve = 'require "fileinto"; if header :is "X-Spam-Flag" "YES" { fileinto "Junk"; }'
+    with running(SPECIAL, sieve=sieve) as server, served(server, tmp_path / "state", tiny) as account:
+        server.receive(4, raw=tagged(4, Verdict.SPAM))
+        until(lambda: account.places()["Junk"] == [4])
+        account.visited()
+        assert account.labels() == {}
+        with server.session() as session:
+            moved(session, "Junk", 4, "INBOX", "MOVE")
+            until(lambda: account.labels() == {4: "ham"})
+            moved(session, "INBOX", 4, "Junk", "MOVE")
+            until(lambda: account.labels() == {4: "spam"})
+            session.append("Junk", r"(\Seen)", None, tagged(5, Verdict.UNSURE))
+        account.visited()
+        until(lambda: account.labels() == {4: "spam", 5: "spam"})
+        assert not account.tally.failed
+
+
+def tagged(number, verdict):
+    """Return a message as the milter passes it on."""
+    return tag(message(number), judgement(verdict), version="1.0", spam_threshold=0.98)
 
 
 def test_a_client_that_does_not_expunge_is_learned_from(server, tiny, tmp_path):

@@ -7,11 +7,10 @@ import pwd
 import shutil
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from clients import moved
-from dovecot import AGENT, running
+from dovecot import has_pigeonhole, running
 from watching import numbers, until, watching
 
 pytestmark = [
@@ -39,10 +38,6 @@ received = {headers}
 delivered_to = {headers}
 """
 COPY = 'require ["copy", "fileinto"];\nfileinto :copy "Archive";\n'
-
-
-def has_pigeonhole():
-    return AGENT.exists() and any(Path("/usr/lib/dovecot/modules").glob("*sieve_plugin.so"))
 
 
 @pytest.fixture(params=[True, False], ids=["with trace headers", "same bytes"])

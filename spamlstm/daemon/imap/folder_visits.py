@@ -27,6 +27,7 @@ from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.failures import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.headers import is_tagged_as_spam
 from spamlstm.tracking.folder_reader import MOST_MOVED
 from spamlstm.tracking.state import CopyStatus
 
@@ -225,8 +226,11 @@ class FolderVisits:
                         self._records.drop(folder.id, [one.uid])
                         continue
                     content = content_id(raw)
-                    is_known = bool(self._records.copies(content) or self._records.departures(content))
-                    status = CopyStatus.ARRIVED if is_known else one.status
+                    status = one.status
+                    if self._records.copies(content) or self._records.departures(content):
+                        status = CopyStatus.ARRIVED
+                    elif folder.role is FolderRole.JUNK and is_tagged_as_spam(raw):
+                        status = CopyStatus.SETTLED  # filed by a mail rule that acts on our headers, not by the user
                     self._records.put([replace(one, content=content, status=status)])
         return len(unread)
 

@@ -252,7 +252,10 @@ class FolderReader:
         has_label = message is not None and message.label is not None
         tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
         inferred = infer_label(known.history, found, time=time, tagged=tagged)
-        if inferred.label is Label.HAM and _is_discarded(known.history, found, content, work):
+        if inferred.label is Label.HAM and (
+            _is_discarded(known.history, found, content, work)
+            or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
+        ):
             inferred = infer_label(known.history, found, time=time, tagged=tagged, is_discarded=True)
         files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
         after = _message(content, inferred, message, known.act)

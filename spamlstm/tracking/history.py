@@ -75,6 +75,20 @@ class HistoryReader:
         last = changes.acts[-1].id if changes.acts else 0
         return JournaledHistory(History(tuple(copies.values()), self._state.departures(maildir, content)), last)
 
+    def is_restored(self, maildir: str, content: str, *, before: History, now: Collection[CopyKey]) -> bool:
+        """Return whether a file of a message came back from a backup that was made before this program filed it.
+
+        If this program tags a message, the file gets a new name. A file that its user moves back from there does not
+        get the former name again. `now` are the keys of the current files.
+        """
+        acts = self._journal.changes(maildir, content).acts
+        if not acts or not acts[-1].folder:
+            return False
+        former, filed = map(name_hash, acts[-1].bases)
+        names = {base for _, base in now}
+        was_there = any(copy.key[1] == filed for copy in before.copies)
+        return was_there and filed not in names and (acts[-1].source, former) in now
+
     def places(
         self, maildir: str, content: str, *, base: int, evidence: FileEvidence, time: float
     ) -> tuple[list[KnownPlace], bool]:

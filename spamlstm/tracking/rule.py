@@ -101,8 +101,9 @@ def infer_label(
 
     A copy in the inbox or filed that was answered gives ham, if the message has no label. In all other cases, no label
     is inferred. `tagged` says that a mail rule may have moved the message, because this program tagged it as spam and
-    it has no label. `is_discarded` says that the copies that left went to an ignored folder such as Trash. `time` is
-    the current time in seconds since 1970.
+    it has no label. `is_discarded` says that the copies that left were not moved to the folders of the other copies,
+    but went to an ignored folder such as Trash, or are missing in a restored backup. `time` is the current time in
+    seconds since 1970.
     """
     found = sorted(now, key=lambda copy: (_ORDER.index(copy.role), not copy.is_read, copy.key))
     known = {copy.key: copy for copy in before.copies}

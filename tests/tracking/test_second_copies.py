@@ -85,6 +85,50 @@ def test_a_copy_and_a_removal_seen_half_way(maildir, spam):
     assert len(maildir.names()) == 1
 
 
+@pytest.mark.parametrize("visited", [True, False])
+@pytest.mark.parametrize("how", ["rename", "link"])
+def test_a_backup_from_before_spam_was_filed(maildir, tmp_path, visited, how):
+    """The Maildir is replaced by a backup that has filed spam in the inbox, which gives no label.
+
+    Later moves of the restored file are learned as usual. A mail rule may have made the first move into junk.
+    """
+    maildir.section["spam"] = ("tag", "file")
+    maildir.again()
+    for _ in range(2):
+        maildir.deliver("spam")
+    shutil.copytree(maildir.root, tmp_path / "backup")
+    maildir.run()
+    if visited:
+        maildir.look()
+    shutil.rmtree(maildir.root)
+    shutil.copytree(tmp_path / "backup", maildir.root)
+    for _ in range(2):
+        maildir.look()
+        maildir.wait()
+        maildir.run()
+    assert maildir.labels() == {}
+    for target, label in ((maildir.junk, None), (maildir.root, "ham"), (maildir.junk, "spam")):
+        maildir.look()
+        maildir.move(raw("spam", 1), target, how=how)
+        maildir.look()
+        assert maildir.label_of(raw("spam", 1)) == label
+
+
+def test_a_message_that_we_filed_moved_back_and_its_user_moved_too(maildir):
+    """After `undo`, a message has its former name. Its moves into junk and back are learned nevertheless."""
+    maildir.section["spam"] = ("tag", "file")
+    maildir.again()
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    maildir.undo()
+    maildir.look()
+    for target, label in ((maildir.junk, "spam"), (maildir.root, "ham")):
+        maildir.move(raw("spam", 1), target)
+        maildir.look()
+        assert maildir.label_of(raw("spam", 1)) == label
+
+
 def test_back_from_the_trash(maildir):
     """A message that we filed, its user threw away, and took back hours later stays: it has the date of that file."""
     maildir.deliver("spam")

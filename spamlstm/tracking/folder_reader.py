@@ -213,13 +213,15 @@ class FolderReader:
         if self._journal.has_former:
             self._journal.renew(maildir, former_content_id(raw), content)
         is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
-        is_bulk = known.id in work.bulk and known.role is FolderRole.JUNK and not is_known
-        # Unknown messages that arrive in bulk get no label.
-        status = CopyStatus.SETTLED if is_bulk else CopyStatus.ARRIVED
+        # Unknown messages that arrive in bulk, or with their folder, get no label.
+        is_import = (
+            known.role is FolderRole.JUNK and not is_known and (known.id in work.bulk or _came_with(visit, listed))
+        )
+        status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = _evidence(listed, stored)
         file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)
         self._state.put_files([file])
-        if not is_bulk and (is_known or known.role is FolderRole.JUNK):
+        if not is_import and (is_known or known.role is FolderRole.JUNK):
             work.keep(content, raw)
 
     def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
@@ -293,6 +295,16 @@ class FolderReader:
         stored = read_listed(folder, file)
         self._step_bytes += len(stored.content) if stored else 0
         return stored
+
+
+def _came_with(visit: FolderVisit, listed: ListedFile) -> bool:
+    """Return whether a file was in its folder before the folder came back or got another role."""
+    if visit.left_ns < 0:
+        return False
+    try:
+        return visit.opened.entry(listed.part, listed.name).status().st_ctime_ns <= visit.left_ns
+    except OSError:
+        return False
 
 
 def _is_discarded(before: History, now: Iterable[FoundCopy], content: str, work: VisitWork) -> bool:

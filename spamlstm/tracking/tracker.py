@@ -33,6 +33,10 @@ from spamlstm.tracking.sent_folders import SentFolders
 from spamlstm.tracking.state import JournalPosition
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 
+# A program that delivers a message may change the status of its file up to this time after the folder. No message was
+# moved in this time, because a settled time of a folder is two seconds old.
+_SLACK_NS = 10**9
+
 
 class Tracker:
     """A visitor of Maildirs. Its methods `round` and `visit` yield between steps of some milliseconds.
@@ -72,6 +76,9 @@ class Tracker:
         # For each completely read Maildir, a hash of its folders. An unchanged hash means that no folder has changed.
         self._unchanged: dict[str, int] = {}
         self._damaged: set[str] = set()
+        # For each Maildir, the inodes of the ignored folders and of those that are missing, with the time of the last
+        # change that was seen in each.
+        self._left: dict[str, dict[int, int]] = {}
 
     def reconfigure(self, config: Config) -> None:
         """Use another configuration. Must not be called between the steps of a round."""
@@ -182,7 +189,14 @@ class Tracker:
         ]
         read = [one for one in found if one[1] is not FolderRole.IGNORED]
         read.sort(key=lambda one: one[1] is FolderRole.JUNK)
-        return read, [folder for folder, role in found if role is FolderRole.IGNORED]
+        ignored = [folder for folder, role in found if role is FolderRole.IGNORED]
+        for folder in ignored:
+            self._record_left(mailbox.path, settled_times(folder, now=self._clock()))
+        return read, ignored
+
+    def _record_left(self, maildir: str, folder: Folder) -> None:
+        changed_ns = max(folder.new_ns, folder.cur_ns)
+        self._left.setdefault(maildir, {})[folder.inode] = changed_ns + _SLACK_NS if changed_ns >= 0 else -1
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.
@@ -205,6 +219,7 @@ class Tracker:
             kept = {known.id for known in records.values()}
             for former in before:
                 if former.id not in kept:
+                    self._record_left(maildir, former.folder)
                     self._state.drop_folder(former)
                 elif former.id in renamed:
                     self._state.release_name(former)
@@ -219,7 +234,9 @@ class Tracker:
                         renewed = replace(renewed, new_ns=-1, cur_ns=-1)  # the folder must be read again
                     self._state.update_folder(known, renewed, role)
                     known = replace(known, folder=renewed, role=role)
-                visits.append(FolderVisit(mailbox, known, folder, is_new))
+                left_ns = self._left.get(maildir, {}).get(folder.inode, -1)
+                left_ns = left_ns if left_ns < self._clock() * 1e9 else -1  # the clock was wrong
+                visits.append(FolderVisit(mailbox, known, folder, is_new, left_ns))
         return visits
 
     def _report(self, maildir: str, error: Exception) -> None:

@@ -24,6 +24,9 @@ class FolderVisit:
     known: KnownFolder
     folder: Folder
     is_new: bool
+    left_ns: int = -1
+    """If the folder was ignored or out of reach for a while: its files with a ctime up to this time, in nanoseconds
+    since 1970, were in it before. A move changes the ctime of a file, a renamed folder does not."""
 
     @property
     def opened(self) -> OpenFolder:

@@ -5,14 +5,17 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inbox import close_journals
+from inbox import close_journals, raw
 from maildirs import make
 from tracked_maildir import TrackedMaildir, delivered
+
+from spamlstm.maildir.content_id import content_id
 
 NAMES = (".Junk", ".Archive", ".Old junk", ".Friends")
 
@@ -64,6 +67,80 @@ def test_a_maildir_that_is_copied_to_another_disk(tracked):
             )
     maildir.look()
     assert maildir.labels() == before
+
+
+def old_junk(maildir, folder):
+    """Put messages into a folder that no visit has read one by one, and return a message of the inbox."""
+    for number in range(5):
+        maildir.put(raw("junk", number), folder)
+    content = raw("ham", 9)
+    maildir.put(content, maildir.root)
+    maildir.watch()
+    maildir.look()
+    time.sleep(1.1)  # later moves have another time
+    maildir.wait()
+    maildir.look()
+    return content
+
+
+@pytest.mark.parametrize("moved", ["meanwhile", "later", "at once"])
+def test_a_junk_folder_that_was_out_of_reach(tracked, moved):
+    """Its old mail gets no label when it is there again. Mail that its user moves into it at any time does."""
+    maildir = tracked(visited=False)
+    content = old_junk(maildir, maildir.junk)
+    away = f"{maildir.root}.away"
+    os.rename(maildir.junk, away)
+    maildir.look()
+    if moved == "meanwhile":
+        maildir.move(content, away)
+        maildir.look()
+    maildir.wait(1000)
+    os.rename(away, maildir.junk)
+    if moved == "at once":
+        maildir.move(content, maildir.junk)
+    maildir.look()
+    if moved == "later":
+        assert maildir.labels() == {}
+        maildir.move(content, maildir.junk)
+    maildir.wait()
+    maildir.look()
+    assert maildir.labels() == {content_id(content): "spam"}
+
+
+@pytest.mark.parametrize("moved", ["before", "at once"])
+def test_an_ignored_folder_that_becomes_the_junk_folder(tracked, moved):
+    """Mail in Trash gets no label if Trash is renamed to Junk. Mail that is moved into it then does."""
+    maildir = tracked(junk=False, visited=False)
+    trash = maildir.folder(".Trash")
+    content = old_junk(maildir, trash)
+    if moved == "before":
+        maildir.move(content, trash)
+        maildir.look()
+        maildir.wait()
+        maildir.look()
+    os.rename(trash, maildir.junk)
+    if moved == "at once":
+        maildir.move(content, maildir.junk)
+    maildir.look()
+    assert maildir.labels() == ({content_id(content): "spam"} if moved == "at once" else {})
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_moves_into_a_junk_folder_that_is_created(tracked, former):
+    """A message that is moved into a new junk folder is spam, also if the next visit is long after.
+
+    The new folder may have the inode of a former one.
+    """
+    maildir = tracked(junk=False, visited=False)
+    content = old_junk(maildir, maildir.folder(".Junk") if former else maildir.archive)
+    if former:
+        shutil.rmtree(maildir.junk)
+        maildir.look()
+    maildir.folder(".Junk")
+    maildir.move(content, maildir.junk)
+    maildir.wait(1000)
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
 
 
 @pytest.fixture(scope="module")

@@ -174,8 +174,8 @@ def _moves(
 def _may_follow(gone: _Gone, copy: FoundCopy, known: KnownCopy | None, time: float) -> bool:
     """Return whether a copy may be the message that left its folder."""
     departure = gone.departure
-    # A copy that was there before the original is not a copy of it.
-    if (known.since if known else time) < departure.since:
+    # A copy that was there before the original is not a copy of it. A time in the future is that of a wrong clock.
+    if (known.since if known else time) < departure.since <= time:
         return False
     # Of a message that no visit has found in its first folder, a mail rule may have stored a second copy.
     if not departure.was_visited and copy.role is FolderRole.FILED:

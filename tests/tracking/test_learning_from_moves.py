@@ -358,3 +358,20 @@ def test_the_message_is_learned_as_delivered(tracked):
     labels.close()
     assert example.raw == content
     assert example.prior == 0.5
+
+
+@pytest.mark.parametrize("jump", [-3700, -1e8, 1e8])
+@pytest.mark.parametrize("how", ["rename", "link", "copy"])
+def test_moves_after_the_clock_was_set(tracked, how, jump):
+    """Messages that came while the clock was wrong stay where their user moves them, and the moves are learned."""
+    maildir = tracked()
+    spam, ham = delivered(maildir, "spam"), delivered(maildir, "ham")
+    maildir.wait(jump)
+    maildir.move(spam, maildir.root, how=how)
+    maildir.move(ham, maildir.junk, how=how)
+    for _ in range(2):
+        maildir.run()
+        maildir.look()
+        maildir.wait()
+    assert (maildir.label_of(spam), maildir.label_of(ham)) == ("ham", "spam")
+    assert len(maildir.names()) == 1

@@ -61,7 +61,8 @@ def spans(stream: BinaryIO) -> Iterator[tuple[int, int]]:
             # The kept bytes are searched twice, so a separator may be found again.
             if offset + match.end() > start:
                 if body_end < start:
-                    body_end = _body_end(stream, start, window, offset)
+                    # A header that no blank line ends is not searched beyond the next separator.
+                    body_end = _body_end(stream, start, window[: match.end()], offset)
                 # The line end before 'From ' may be part of the body.
                 if offset + match.start() < body_end - 1:
                     continue
@@ -77,14 +78,13 @@ def _body_end(stream: BinaryIO, start: int, window: bytes, offset: int) -> int:
     """Return the end of the body of the message at `start` by its Content-Length.
 
     Return `start` if there is no Content-Length, or if neither a separator nor the end of the file follows the body.
-    `window` is the text at `offset`, which the caller has read. The position of the stream does not change.
+    `window` is the text at `offset` up to the next separator. The position of the stream does not change.
     """
     at = start - offset
-    blank = end_of_head(window, at) if at > 0 else len(window)
     position = stream.tell()
     try:
-        if blank < len(window):
-            length = _body_length(window, at, blank)
+        if at > 0:
+            length = _body_length(window, at, end_of_head(window, at))
         else:  # a part of the header is not in the window
             stream.seek(start - 1)
             head = stream.read(_MOST_HEAD) or b""
@@ -102,7 +102,12 @@ def _body_end(stream: BinaryIO, start: int, window: bytes, offset: int) -> int:
 
 
 def _body_length(text: bytes, start: int, blank: int) -> int | None:
-    """Return the length of a message with the header text[start:blank] by its Content-Length, or None without one."""
+    """Return the length of a message with the header text[start:blank] by its Content-Length, or None without one.
+
+    A header that no blank line ends has no valid Content-Length.
+    """
+    if blank >= len(text):
+        return None
     found = _CONTENT_LENGTH.search(text, start - 1, blank)  # begins with the line end before the header
     return text.find(b"\n", blank) + 1 - start + int(found[1]) if found else None
 

@@ -188,3 +188,22 @@ def test_both_readers_agree(tmp_path):
     wanted = [MESSAGE + b"From the start\n"] * 2
     assert [one.read() for one in find_messages([str(box)])] == wanted
     assert [one.raw for one in read_labelled(box, "ham")] == wanted
+
+
+class CountingStream(io.BytesIO):
+    """A file that counts the bytes that are read from it."""
+
+    count = 0
+
+    def read(self, size=-1):
+        block = super().read(size)
+        self.count += len(block)
+        return block
+
+
+def test_headers_that_no_blank_line_ends():
+    """Messages that are only headers are found, and the file is not read again for each of them."""
+    content = b"From a@b Mon Jan  1 00:00:00 2024\nA: b\n" * 10_000
+    stream = CountingStream(content)
+    assert len(list(mbox.spans(stream))) == 10_000
+    assert stream.count < 3 * len(content)

@@ -15,6 +15,7 @@ from pathlib import Path
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
+from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir.entry import RefusedError
@@ -191,12 +192,14 @@ class Tracker:
         read.sort(key=lambda one: one[1] is FolderRole.JUNK)
         ignored = [folder for folder, role in found if role is FolderRole.IGNORED]
         for folder in ignored:
-            self._record_left(mailbox.path, settled_times(folder, now=self._clock()))
+            self._record_left(mailbox.path, folder)
         return read, ignored
 
     def _record_left(self, maildir: str, folder: Folder) -> None:
+        """Record when an ignored or missing folder was last changed, if this is known."""
         changed_ns = max(folder.new_ns, folder.cur_ns)
-        self._left.setdefault(maildir, {})[folder.inode] = changed_ns + _SLACK_NS if changed_ns >= 0 else -1
+        if changed_ns >= 0 and is_settled(changed_ns, now=self._clock()):
+            self._left.setdefault(maildir, {})[folder.inode] = changed_ns + _SLACK_NS
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.

@@ -81,6 +81,10 @@ def objections(comparison: Comparison) -> list[str]:
                 f"{what}, its mistakes on held-out labels cost {new.cost:.1f};"
                 f" those of the model in use cost {current.cost:.1f}"
             )
+    held = comparison.networks.running
+    for kind, count in (("ham", held.ham), ("spam", held.spam)):
+        if not count:
+            found.append(f"no held-out label is {kind}, because the newest {kind} repeats earlier {kind}")
     turned = comparison.turned.get("ham→spam", 0)
     if turned > max(1, MOST_TURNED_PCT / 100 * comparison.judged_ham):
         found.append(f"{turned} of {comparison.judged_ham} unlabelled messages that are ham now would become spam")

@@ -72,7 +72,9 @@ def _aligned(rng: Random, draft: Draft) -> None:
     draft.aligned = domain = throwaway(rng)
     draft.display = domain.split(".")[0].capitalize()
     page = draft.page
-    for link in sorted({*LINK.findall(page.html), *LINK.findall(page.plain)}, key=len, reverse=True)[:60]:
+    for link in sorted(
+        {*LINK.findall(page.html), *LINK.findall(page.plain)}, key=lambda link: (len(link), link), reverse=True
+    )[:60]:
         new = f"https://www.{domain}/{alnum(rng, 8)}"
         page.html, page.plain = page.html.replace(link, new), page.plain.replace(link, new)
 

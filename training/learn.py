@@ -271,11 +271,10 @@ def _deep_optimizer(part: Deep, recipe: Recipe) -> _Optimizer:
 def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[_Optimizer, ...]:
     torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
     # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
-    table = torch.optim.Adagrad(
-        part.table.parameters(), lr=recipe.wide_rate, initial_accumulator_value=recipe.wide_damping
-    )
+    rate, damping = recipe.wide_rate, recipe.wide_damping
+    table = torch.optim.Adagrad(part.table.parameters(), lr=rate, initial_accumulator_value=damping)
     bias = torch.optim.AdamW([part.bias], lr=recipe.rate, weight_decay=recipe.decay)
-    return (table, recipe.wide_rate), (bias, recipe.rate)
+    return (table, rate), (bias, recipe.rate)
 
 
 def _messages(

@@ -37,6 +37,9 @@ from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 # A program that delivers a message may change the status of its file up to this time after the folder. No message was
 # moved in this time, because a settled time of a folder is two seconds old.
 _SLACK_NS = 10**9
+# The maximum number of ignored and missing folders of a Maildir that are remembered. A user may create and remove
+# folders without end.
+_MOST_LEFT = 1000
 
 
 class Tracker:
@@ -199,7 +202,11 @@ class Tracker:
         """Record when an ignored or missing folder was last changed, if this is known."""
         changed_ns = max(folder.new_ns, folder.cur_ns)
         if changed_ns >= 0 and is_settled(changed_ns, now=self._clock()):
-            self._left.setdefault(maildir, {})[folder.inode] = changed_ns + _SLACK_NS
+            left = self._left.setdefault(maildir, {})
+            left.pop(folder.inode, None)
+            left[folder.inode] = changed_ns + _SLACK_NS
+            if len(left) > _MOST_LEFT:
+                del left[next(iter(left))]
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.

@@ -74,7 +74,10 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     """Print messages/s, processor time and memory of spamlstm and of bogofilter with each wordlist, and the ratios."""
     mail = folder / "mail"
     labelled = [(path, one.label) for path, one in extract(read_mail(arguments.archive, most=arguments.most), mail)]
-    programs = {"spamlstm": [*spamlstm_command(), "classify", *model_option(arguments.model), str(mail)]}
+    state = folder / "state"  # without the labels of whoever runs this
+    state.mkdir()
+    ours = [*spamlstm_command(), "classify", "--state", str(state), *model_option(arguments.model), str(mail)]
+    programs = {"spamlstm": ours}
     for number, taught in enumerate(arguments.taught or ["half"]):
         words = folder / f"words{number}"
         for part in [labelled[::2]] if taught == "half" else _training_mail(taught, folder / "training"):

@@ -39,7 +39,8 @@ def main() -> int:
         mail.write_bytes(MAIL)
         (folder / "no-daemon").mkdir()
         environment = with_bytecode(folder / "bytecode")
-        for kind, given in (("classify", [str(mail)]), ("filter", ["--state", str(folder / "no-daemon")])):
+        state = ["--state", str(folder / "no-daemon")]
+        for kind, given in (("classify", [*state, str(mail)]), ("filter", state)):
             print(f"spamlstm {kind}")
             parts = [*command, kind, *model_option(arguments.model), *given]
             start_up(parts, mail, arguments.rounds, environment=environment)

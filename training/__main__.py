@@ -269,7 +269,7 @@ def finetune(
     version: Annotated[str, typer.Option(help="The model's version.")],
     origin: Annotated[str, typer.Option(help="JSON about the labels, for the manifest.")] = "{}",
     rate: Annotated[float, typer.Option(min=0, help="Learning rate of the deep part.")] = 5e-4,
-    wide_rate: WideRate = 0.2,
+    wide_rate: WideRate = 0.3,
     seed: Seed = 1,
     threads: Threads = 0,
 ) -> None:

@@ -1,12 +1,13 @@
 """Fine-tuning: a bundle is trained further on labels and becomes a new bundle."""
 
 import contextlib
+import inspect
 import json
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from spamlstm.model import bundle as bundles
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.network import Network
 from training import finetune, fit, weights
+from training.__main__ import finetune as command
 from training.finetune import Task
 
 pytestmark = pytest.mark.train
@@ -103,6 +105,13 @@ def test_labels_of_one_class_are_refused(task):
     index.write_text(index.read_text().replace("\tspam\tlabel", "\tham\tlabel"))
     with pytest.raises(DataError, match="both ham and spam"):
         finetune.finetune(task)
+
+
+def test_the_command_has_the_defaults_of_a_task():
+    """`python -m training finetune`, which `spamlstm retrain` starts, uses the rates and the seed of `Task`."""
+    options = inspect.signature(command).parameters
+    defaults = {field.name: field.default for field in fields(Task)}
+    assert all(options[name].default == defaults[name] for name in ("rate", "wide_rate", "seed"))
 
 
 def test_a_foreign_network_is_refused(task, tmp_path):

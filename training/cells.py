@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct
+from spamlstm.model import network as scoring
 
 from . import cell_figures, export, fit, learn, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
@@ -138,7 +139,11 @@ def _trained(task: _Task, name: str, *, cell: Cell, one_way: bool) -> Compared:
         name=name,
         parameters=sum(tensor.numel() for tensor in network.deep.parameters()),
         int8_bytes=path.stat().st_size,
-        ms=milliseconds(path, [rows(example, job.limits.windows) for example in _sample(task.judged, TIMED)]),
+        ms=milliseconds(
+            path,
+            export.exact(network),
+            [rows(example, job.limits.windows) for example in _sample(task.judged, TIMED)],
+        ),
         found=task.judge(network),
     )
     figures = ", ".join(with_interval(one_minus_roca_pct(*logits)) for logits in made.found[:2])
@@ -163,14 +168,14 @@ def _export(network: Network, path: Path) -> Path:
     return path
 
 
-def milliseconds(path: Path, messages: Sequence[Sequence[NDArray[np.uint16]]]) -> float:
-    """Return the mean time per message on one thread, its windows as one batch; the best of three rounds."""
+def milliseconds(path: Path, wide: scoring.Wide | None, messages: Sequence[Sequence[NDArray[np.uint16]]]) -> float:
+    """Return the mean time of a graph per message on one thread, its windows as one batch; the best of three rounds.
+
+    `wide` gives the evidence that the graph reads.
+    """
     session = export.session(path, threads=1)
     batches = [collate([message], [False]) for message in messages]
-    inputs = [
-        {"ids": batch.ids, "lengths": batch.lengths, "evidence": np.zeros((*batch.ids.shape, 2), np.float32)}
-        for batch in batches
-    ]
+    inputs = [scoring.graph_inputs(batch.ids, batch.lengths, wide) for batch in batches]
     rounds = []
     for _ in range(3):
         start = time.perf_counter()

@@ -137,8 +137,8 @@ def _strides(made: _Graph, stride: int) -> str:
 
 def _evidence(made: _Graph, deep: Deep) -> str:
     """(S, B, stride, 2): the evidence of each token and of its pair with the next token."""
-    pads = [made.node("Concat", ["zero", "zero", "zero", "zero", "missing", "zero"], "evidence_pads", axis=0)]
-    padded = made.node("Pad", ["evidence", *pads], "padded_evidence")
+    pads = made.node("Concat", ["zero", "zero", "zero", "zero", "missing", "zero"], "evidence_pads", axis=0)
+    padded = made.node("Pad", ["evidence", pads], "padded_evidence")
     shape = made.weight("evidence_shape", np.array([0, -1, deep.config.stride, 2], np.int64))
     together = made.node("Reshape", [padded, shape], "evidence_by_message")  # (B, S, stride, 2)
     return made.node("Transpose", [together], "evidence_by_time", perm=[1, 0, 2, 3])

@@ -70,8 +70,8 @@ class FileEvidence:
         marks = FileMark.TRACED
         if is_tagged(stored.content):
             marks |= FileMark.TAGGED
-        if is_tagged_as_spam(stored.content):
-            marks |= FileMark.TAGGED_AS_SPAM
+            if is_tagged_as_spam(stored.content):
+                marks |= FileMark.TAGGED_AS_SPAM
         if ",U=" in name[len(base_of(name)) :]:
             marks |= FileMark.SYNCHRONIZED
         identity = stored.identity

@@ -1,6 +1,7 @@
 """The tables of a configuration file: one function for each table, which returns its values.
 
-A setting is a key in the `readers` of its table. The checks of single values are in `settings`.
+A table is an entry of `_TABLES`, and a setting is a key in the `readers` of its table. The checks of single values are
+in `settings`.
 """
 
 from typing import Any
@@ -34,40 +35,14 @@ _RENAMED: dict[tuple[str | int, ...], str] = {
 }
 """The setting names from before version 0.1.0, each with its current name."""
 
-_SECTIONS: dict[str, Any] = {
-    "[[maildir]]": MaildirConfig,
-    "[[imap]]": ImapConfig,
-    "[daemon]": DaemonConfig,
-    "[policy]": PolicyConfig,
-    "[learning]": LearningConfig,
-    "[metrics]": MetricsConfig,
-    "[filter]": FilterConfig,
-    "[http]": HttpConfig,
-    "[milter]": MilterConfig,
-    "[spamd]": SpamdConfig,
-}
+_ARRAYS = {"maildir": "maildirs", "imap": "accounts"}
+"""The tables that may occur several times, each with its field of `Config`."""
 
 
 def config_from(table: dict[str, Any], at: Location) -> Config:
     """Return the configuration in the top-level table of a file. Problems are reported to `at`."""
-    readers: dict[str, Reader] = {
-        "policy": _policy,
-        "maildir": _maildirs,
-        "daemon": _daemon,
-        "metrics": _metrics,
-        "learning": _learning,
-        "filter": _filter,
-        "http": _http,
-        "milter": _milter,
-        "spamd": _spamd,
-        "imap": _accounts,
-    }
-    values = _values(table, at, readers)
-    if "maildir" in values:
-        values["maildirs"] = values.pop("maildir")
-    if "imap" in values:
-        values["accounts"] = values.pop("imap")
-    config = Config(**values)
+    values = _values(table, at, {name: reader for name, (reader, _) in _TABLES.items()})
+    config = Config(**{_ARRAYS.get(name, name): one for name, one in values.items()})
     listens = {name: one.listen or "" for name, one in config.listeners().items()}
     listens |= {"metrics": config.metrics.listen} if config.metrics.listen else {}
     for name, earlier in doubled_addresses(listens):
@@ -270,7 +245,26 @@ def _unknown(at: Location, key: str, value: Any, known: tuple[str, ...]) -> str:
         return f"'{key}' is now called '{renamed}'{also}"
     # In TOML, a setting belongs to the table above it. Settings before all tables, or after the Maildirs, are a common
     # mistake.
-    homes = [section for section, values in _SECTIONS.items() if key in values.__dataclass_fields__]
+    homes = [
+        f"[[{name}]]" if name in _ARRAYS else f"[{name}]"
+        for name, (_, values) in _TABLES.items()
+        if key in values.__dataclass_fields__
+    ]
     if homes and at.path[0] in (key, "maildir"):
         return f"is not a setting here; it belongs below {' or '.join(homes)}"
     return f"is not a setting; {settings.suggestion(key, known)}"
+
+
+_TABLES: dict[str, tuple[Reader, Any]] = {
+    "maildir": (_maildirs, MaildirConfig),
+    "imap": (_accounts, ImapConfig),
+    "daemon": (_daemon, DaemonConfig),
+    "policy": (_policy, PolicyConfig),
+    "learning": (_learning, LearningConfig),
+    "metrics": (_metrics, MetricsConfig),
+    "filter": (_filter, FilterConfig),
+    "http": (_http, HttpConfig),
+    "milter": (_milter, MilterConfig),
+    "spamd": (_spamd, SpamdConfig),
+}
+"""The tables of the file, each with its reader and the class of its settings."""

@@ -26,7 +26,7 @@ from spamlstm.errors import ExitStatus, UserError, reason_of
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_id, is_content_id
 from spamlstm.maildir.folders import FolderRole, role_of
 from spamlstm.message.compression import compression_defect
 from spamlstm.model.classifier import Classifier
@@ -154,15 +154,25 @@ def _contents(named: MailPaths, mail: Iterable[GivenMessage | FileMessage], *, c
 
 
 def forget_paths(paths: list[str], *, state: Path) -> int:
-    """Remove the labels of all mail under the paths, and return the exit status."""
-    named = MailPaths(paths)
+    """Remove the labels of all mail under the paths, and return the exit status.
+
+    A path that does not exist may be the content id of a message.
+    """
+    ids = [path for path in paths if is_content_id(path) and not os.path.lexists(path)]
+    named = MailPaths([path for path in paths if path not in ids])
     removed = unknown = 0
     labels = LabelStore.find(state)
-    with contextlib.closing(labels) if labels else contextlib.nullcontext():
+
+    def contents() -> Iterator[str]:
+        yield from ids
         for raw in _contents(named, named.messages()):
             content = content_id(raw)
             if labels is not None:
                 labels.renew(raw, content)
+            yield content
+
+    with contextlib.closing(labels) if labels else contextlib.nullcontext():
+        for content in contents():
             known = labels is not None and labels.forget(content)
             removed, unknown = removed + known, unknown + (not known)
         if labels is not None and removed:

@@ -45,9 +45,15 @@ def label_command(
     return label_paths(label, paths, yes=yes, model=model, config_file=config, state=folder)
 
 
-@learning("forget", "spamlstm forget missed.eml")
+@learning("forget", "spamlstm forget missed.eml", "spamlstm forget 8f1d6b0c7c2e4a93b5a0d4e1f7c3962a")
 def forget_command(
-    paths: options.MailArgument,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATHS...",
+            help="Mail files, folders, Maildirs or mboxes, - for standard input, or ids of messages.",
+        ),
+    ],
     *,
     maildir: options.MaildirOption = None,
     config: options.ConfigOption = None,
@@ -55,7 +61,8 @@ def forget_command(
 ) -> int:
     """Remove the labels of messages.
 
-    Later scores are the same as if the messages had never been labelled.
+    Later scores are the same as if the messages had never been labelled. The id of a message is in the log, where a
+    label that was learned from a move is logged as 'learned', and in 'spamlstm labels --json'.
     """
     from spamlstm.cli.label import forget_paths
 

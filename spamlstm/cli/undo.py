@@ -37,7 +37,7 @@ from spamlstm.filtering.journal_rows import UnreadableAct
 from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name, message_id_hash
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
-from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.content_id import content_id, former_content_id, is_content_id
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
@@ -176,7 +176,7 @@ def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMai
 
     Raises NoInputError if the file cannot be read.
     """
-    if re.fullmatch(r"[0-9a-f]{32}", message):
+    if is_content_id(message):
         return _Named((message,), b"", "")
     if _MESSAGE_ID.fullmatch(message) and not os.path.lexists(message):
         found = contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)

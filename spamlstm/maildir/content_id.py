@@ -29,6 +29,7 @@ _LEFT_OUT = HeaderNames(
 )
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 
+_CONTENT_ID = re.compile("[0-9a-f]{32}")
 _MOST_RECEIVED_BYTES = 16 << 10
 RECEIVED = re.compile(rb"^received[ \t]*+:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 """The value of a Received header, with its folded lines."""
@@ -55,6 +56,11 @@ def content_id(raw: bytes) -> str:
     for piece in body_form(raw, raw.find(b"\n", end) + 1 or len(raw), values):
         digest.update(piece)
     return digest.hexdigest()
+
+
+def is_content_id(text: str) -> bool:
+    """Return whether `text` has the form of a content id."""
+    return _CONTENT_ID.fullmatch(text) is not None
 
 
 def former_content_id(raw: bytes) -> str:

@@ -39,6 +39,22 @@ def test_a_label_takes_effect_at_once(spamlstm, message):
     assert spamlstm("forget", message)[:2] == (0, "0 labels removed, 1 had no label\n")
 
 
+def test_forget_by_id(spamlstm, message, tmp_path, monkeypatch):
+    """`forget` takes the id of a message that is no longer at hand. A file whose name looks like an id is a file."""
+    before = verdict(spamlstm, message)
+    identity = content_id(message.read_bytes())
+    spamlstm("label", "spam", message)
+    assert spamlstm("forget", identity, "0" * 32)[:2] == (0, "1 label removed, 1 had no label\n")
+    assert verdict(spamlstm, message) == before
+    assert spamlstm("forget", identity[:31])[0] == 66
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / identity).write_bytes(SPAM)
+    spamlstm("label", "spam", identity, message)
+    assert spamlstm("forget", identity)[:2] == (0, "1 label removed\n")
+    assert verdict(spamlstm, message)[0] == "spam"
+
+
 def test_mail_without_words_is_judged_by_its_label(spamlstm, tmp_path):
     """A message without words is judged by its label."""
     path = tmp_path / "picture.eml"

@@ -15,37 +15,7 @@ from rich.console import Console
 from spamlstm.errors import UserError
 from spamlstm.model.bundle import MANIFEST
 
-from . import progress, reading
-from .options import (
-    Bare,
-    Corpora,
-    Device,
-    Epochs,
-    Evaded,
-    EvadedShare,
-    First,
-    Kept,
-    LeftOut,
-    Lent,
-    ModernCount,
-    ModernFolder,
-    ModernShare,
-    Out,
-    PerEpoch,
-    Seed,
-    Share,
-    Synthetic,
-    Threads,
-    Vocabulary,
-    Weights,
-    WideParts,
-    WideRate,
-    Without,
-    chosen_device,
-    chosen_modern,
-    chosen_recipe,
-    chosen_weight,
-)
+from . import options, progress, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,31 +39,31 @@ ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 @app.command()
 def fit(
     *,
-    corpus: Corpora,
-    out: Out,
-    without: Without = None,
-    first: First = None,
-    epochs: Epochs = 6,
-    per_epoch: PerEpoch = 50_000,
-    vocabulary: Vocabulary = 16_000,
-    synthetic: Synthetic = 30_000,
-    synthetic_share: Share = 0.3,
-    modern: ModernFolder = None,
-    modern_count: ModernCount = None,
-    modern_share: ModernShare = None,
-    evaded: Evaded = 0.0,
-    evaded_share: EvadedShare = 0.06,
-    weight: Weights = None,
-    wide_rate: WideRate = 0.2,
-    wide_parts: WideParts = 4,
-    bare: Bare = 0.35,
-    lent: Lent = 0.1,
-    seed: Seed = 1,
-    kept: Kept = None,
-    threads: Threads = 0,
+    corpus: options.Corpora,
+    out: options.Out,
+    without: options.Without = None,
+    first: options.First = None,
+    epochs: options.Epochs = 6,
+    per_epoch: options.PerEpoch = 50_000,
+    vocabulary: options.Vocabulary = 16_000,
+    synthetic: options.Synthetic = 30_000,
+    synthetic_share: options.Share = 0.3,
+    modern: options.ModernFolder = None,
+    modern_count: options.ModernCount = None,
+    modern_share: options.ModernShare = None,
+    evaded: options.Evaded = 0.0,
+    evaded_share: options.EvadedShare = 0.06,
+    weight: options.Weights = None,
+    wide_rate: options.WideRate = 0.2,
+    wide_parts: options.WideParts = 4,
+    bare: options.Bare = 0.35,
+    lent: options.Lent = 0.1,
+    seed: options.Seed = 1,
+    kept: options.Kept = None,
+    threads: options.Threads = 0,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
-    device: Device = "auto",
+    device: options.Device = "auto",
     folds: Annotated[bool, typer.Option(help="Calibrate on sources that are left out of training.")] = True,
     fold: Annotated[list[str] | None, typer.Option(help="Sources A,B,C to leave out instead of the defaults.")] = None,
     slim: Annotated[
@@ -111,10 +81,12 @@ def fit(
     from . import run_folder
 
     run_folder.check_replaceable(out, holds=MANIFEST)
-    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = chosen_modern(modern, modern_count, modern_share)
+    recipe = options.chosen_recipe(
+        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+    )
+    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
-    recipe = replace(recipe, bare=bare, lent=lent, weights=tuple(map(chosen_weight, weight or ())))
+    recipe = replace(recipe, bare=bare, lent=lent, weights=tuple(map(options.chosen_weight, weight or ())))
     data, limits = reading.read_mail(
         console,
         corpus,
@@ -133,7 +105,7 @@ def fit(
             out=out,
             name=name,
             version=version,
-            device=chosen_device(device),
+            device=options.chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
             folds=(tuple(tuple(names.split(",")) for names in fold) if fold else fitting.FOLDS) if folds else (),
             network=network,
@@ -151,24 +123,24 @@ def fit(
 @app.command(name="leave-out")
 def leave_out(
     *,
-    corpus: Corpora,
-    out: Out,
-    without: LeftOut,
-    epochs: Epochs = 3,
-    per_epoch: PerEpoch = 50_000,
-    vocabulary: Vocabulary = 16_000,
-    synthetic: Synthetic = 30_000,
-    synthetic_share: Share = 0.3,
-    modern: ModernFolder = None,
-    modern_count: ModernCount = None,
-    modern_share: ModernShare = None,
-    evaded: Evaded = 0.0,
-    evaded_share: EvadedShare = 0.06,
+    corpus: options.Corpora,
+    out: options.Out,
+    without: options.LeftOut,
+    epochs: options.Epochs = 3,
+    per_epoch: options.PerEpoch = 50_000,
+    vocabulary: options.Vocabulary = 16_000,
+    synthetic: options.Synthetic = 30_000,
+    synthetic_share: options.Share = 0.3,
+    modern: options.ModernFolder = None,
+    modern_count: options.ModernCount = None,
+    modern_share: options.ModernShare = None,
+    evaded: options.Evaded = 0.0,
+    evaded_share: options.EvadedShare = 0.06,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
-    seed: Seed = 1,
-    kept: Kept = None,
-    threads: Threads = 0,
-    device: Device = "auto",
+    seed: options.Seed = 1,
+    kept: options.Kept = None,
+    threads: options.Threads = 0,
+    device: options.Device = "auto",
 ) -> None:
     """Train without some sources, judge them, and write a table.
 
@@ -177,8 +149,10 @@ def leave_out(
     from . import fit as fitting
     from . import leave_out as experiment
 
-    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = chosen_modern(modern, modern_count, modern_share)
+    recipe = options.chosen_recipe(
+        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+    )
+    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share)
     data, limits = reading.read_mail(
         console,
@@ -199,7 +173,7 @@ def leave_out(
             out=out,
             name="experiment",
             version="0",
-            device=chosen_device(device),
+            device=options.chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
             say=_say,
             tick=tick,
@@ -211,25 +185,25 @@ def leave_out(
 @app.command(name="compare-cells")
 def compare_cells(
     *,
-    corpus: Corpora,
-    out: Out,
-    without: LeftOut,
-    first: First = None,
-    epochs: Epochs = 3,
-    per_epoch: PerEpoch = 50_000,
-    vocabulary: Vocabulary = 16_000,
-    synthetic: Synthetic = 0,
-    synthetic_share: Share = 0.3,
-    modern: ModernFolder = None,
-    modern_count: ModernCount = None,
-    modern_share: ModernShare = None,
-    evaded: Evaded = 0.33,
-    evaded_share: EvadedShare = 0.06,
-    weight: Weights = None,
-    seed: Seed = 1,
-    kept: Kept = None,
-    threads: Threads = 0,
-    device: Device = "auto",
+    corpus: options.Corpora,
+    out: options.Out,
+    without: options.LeftOut,
+    first: options.First = None,
+    epochs: options.Epochs = 3,
+    per_epoch: options.PerEpoch = 50_000,
+    vocabulary: options.Vocabulary = 16_000,
+    synthetic: options.Synthetic = 0,
+    synthetic_share: options.Share = 0.3,
+    modern: options.ModernFolder = None,
+    modern_count: options.ModernCount = None,
+    modern_share: options.ModernShare = None,
+    evaded: options.Evaded = 0.33,
+    evaded_share: options.EvadedShare = 0.06,
+    weight: options.Weights = None,
+    seed: options.Seed = 1,
+    kept: options.Kept = None,
+    threads: options.Threads = 0,
+    device: options.Device = "auto",
 ) -> None:
     """Compare five kinds of networks that correct one linear model, trained on the same mail.
 
@@ -241,9 +215,13 @@ def compare_cells(
     from . import cell_figures, cells, run_folder
 
     run_folder.check_replaceable(out, holds=cell_figures.DATA)
-    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(chosen_weight, weight or ())))
+    recipe = options.chosen_recipe(
+        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+    )
+    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
+    recipe = replace(
+        recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(options.chosen_weight, weight or ()))
+    )
     data, limits = reading.read_mail(
         console,
         corpus,
@@ -256,7 +234,9 @@ def compare_cells(
         kept=kept,
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
-        cells.compare(data, recipe, limits, without=without, out=out, device=chosen_device(device), say=_say, tick=tick)
+        cells.compare(
+            data, recipe, limits, without=without, out=out, device=options.chosen_device(device), say=_say, tick=tick
+        )
     _say(f"wrote {out}")
 
 
@@ -265,13 +245,13 @@ def finetune(
     *,
     parent: Annotated[Path, typer.Option("--from", help="Bundle with the network to train further.")],
     mail: Annotated[Path, typer.Option(help="Corpus folder with targets.json (see training/finetune.py).")],
-    out: Out,
+    out: options.Out,
     version: Annotated[str, typer.Option(help="The model's version.")],
     origin: Annotated[str, typer.Option(help="JSON about the labels, for the manifest.")] = "{}",
     rate: Annotated[float, typer.Option(min=0, help="Learning rate of the deep part.")] = 5e-4,
-    wide_rate: WideRate = 0.3,
-    seed: Seed = 1,
-    threads: Threads = 0,
+    wide_rate: options.WideRate = 0.3,
+    seed: options.Seed = 1,
+    threads: options.Threads = 0,
 ) -> None:
     """Train a bundle's network further on one user's labels.
 

@@ -1,4 +1,4 @@
-"""Fixtures of the command-line tests: a tiny model, and a function that runs a command line."""
+"""Fixtures of the command-line tests: a tiny model, some mail, and functions that run a command line."""
 
 import os
 import pty
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from listening import listening
+from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm.cli import translate
 
@@ -53,3 +55,46 @@ def on_terminal(spamlstm):
         return process.returncode, shown.decode().replace("\r\n", "\n")
 
     return run
+
+
+@pytest.fixture
+def message(tmp_path):
+    path = tmp_path / "message.eml"
+    path.write_bytes(UNSURE)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A ham, a spam and an unsure message."""
+    for name, raw in {"a-ham.eml": HAM, "b-spam.eml": SPAM, "c-unsure.eml": UNSURE}.items():
+        (tmp_path / name).write_bytes(raw)
+    return tmp_path
+
+
+@pytest.fixture
+def environment(tiny, state):
+    return {**os.environ, "SPAMLSTM_MODEL": str(tiny), "STATE_DIRECTORY": str(state)}
+
+
+@pytest.fixture
+def filtered(root, environment):
+    """Run the command on a message; gives (status, output, complaints)."""
+
+    def run(mail, *arguments, **settings):
+        command = [sys.executable, "-m", "spamlstm", "filter", *map(str, arguments)]
+        settings = {"env": environment, "cwd": root, "capture_output": True, **settings}
+        done = subprocess.run(command, input=mail, check=False, **settings)
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    return run
+
+
+@pytest.fixture(params=["daemon", "no daemon"])
+def daemon(request, state, classifier):
+    """Run the test once with a daemon and once without."""
+    if request.param == "no daemon":
+        yield None
+        return
+    with listening(state, classifier) as running:
+        yield running

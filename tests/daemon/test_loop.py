@@ -1,93 +1,19 @@
-"""The loop, with a real watcher, real Maildirs, and a pipeline that records how it is called."""
+"""The loop over Maildirs, with a real watcher, real Maildirs, and a pipeline that records how it is called."""
 
 import logging
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from maildirs import by_link, by_rename, make
+from running_loop import running_loop
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
-from spamlstm.daemon.hints import NEW, Hints, Wakeup
-from spamlstm.daemon.loop import TURN_SECONDS, Daemon
-from spamlstm.daemon.sd_notify import Notifier
-from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.watch import Watcher
-from spamlstm.errors import ConfigError, TemporaryError
-from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
+from spamlstm.daemon.hints import NEW
+from spamlstm.daemon.loop import TURN_SECONDS
+from spamlstm.errors import TemporaryError
 from spamlstm.maildir.names import DELIVERED
-from spamlstm.verdict import Judgement, Verdict
-
-SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")
-
-
-@dataclass
-class ListingPipeline:
-    """Judges each name in `new` once, and records the calls in their order."""
-
-    config: Config
-    classifier: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(bundle=SimpleNamespace(label="tiny 1")))
-    calls: list = field(default_factory=list)
-    done: list = field(default_factory=list)
-    before_each: object = None
-    suspects: tuple = ()
-
-    def recover(self):
-        self.calls.append("recover")
-
-    def scan(self, maildir, *, parts=DELIVERED, catch_up=None):
-        self.calls.append((Path(maildir).name, parts, *([catch_up] if catch_up else [])))
-        found = sorted(path.name for path in Path(maildir, "new").iterdir())
-        return [Candidate(maildir, "new", name) for name in found if (maildir, name) not in self.done]
-
-    def urgent(self, candidates):
-        return [one for one in candidates if one.name not in self.suspects]
-
-    def process(self, candidates, *, stop):
-        outcomes = []
-        for candidate in candidates:
-            if stop():
-                break
-            if self.before_each:
-                self.before_each(candidate)
-            self.done.append((candidate.maildir, candidate.name))
-            outcomes.append(Outcome(candidate, Status.LEFT, SPAM))
-        return outcomes
-
-    def reconfigure(self, *, config, classifier):
-        self.config, self.classifier = config, classifier
-
-
-class RecordingNotifier(Notifier):
-    """Keeps the messages to systemd."""
-
-    def __init__(self):
-        super().__init__({})
-        self.lines = []
-
-    def _send(self, *lines):
-        self.lines.append(lines[0])
-
-
-@dataclass
-class RunningDaemon:
-    """A daemon in a thread of its own."""
-
-    daemon: Daemon
-    pipeline: ListingPipeline
-    notifier: RecordingNotifier
-    thread: threading.Thread = None
-
-    def start(self):
-        self.thread = threading.Thread(target=self.daemon.run, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        self.daemon.stop()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture
@@ -98,25 +24,8 @@ def box(tmp_path):
 @pytest.fixture
 def running(tmp_path, box):
     """A daemon that watches every Maildir in tmp_path; `load` calls `running.next`, which the test sets."""
-    config = Config(maildirs=(MaildirConfig(f"{tmp_path}/*"),))
-    pipeline, notifier = ListingPipeline(config), RecordingNotifier()
-    with Wakeup() as wakeup:
-        hints = Hints(wakeup.wake)
-        with Watcher(hints) as watcher:
-            status = DaemonStatus(Counters(), overflows=lambda: watcher.overflows, restarts=lambda: watcher.restarts)
-            daemon = Daemon(
-                pipeline=pipeline,
-                watcher=watcher,
-                hints=hints,
-                wakeup=wakeup,
-                notifier=notifier,
-                status=status,
-                load=lambda: running.next(),  # noqa: PLW0108  set later
-            )
-            running = RunningDaemon(daemon, pipeline, notifier)
-            yield running
-            if running.thread and running.thread.is_alive():
-                running.stop()
+    with running_loop(tmp_path) as running:
+        yield running
 
 
 def test_from_delivery_to_done(running, box, wait):
@@ -165,20 +74,6 @@ def test_an_error_of_the_state_check_ends_it(running, box, wait):
     now = 92.0
     running.daemon.wakeup.wake()
     wait(lambda: ended)
-
-
-def test_a_reload_makes_the_state_check(running, wait):
-    """A reload scans all Maildirs, so the state folder is checked before it, not a minute later."""
-    checks = []
-    running.daemon.check_state = lambda: checks.append(len(running.notifier.lines))
-    running.next = lambda: (running.pipeline.config, SimpleNamespace(bundle=SimpleNamespace(label="tiny")))
-    running.daemon.clock = lambda: 0.0
-    running.start()
-    wait(lambda: running.daemon.status.scans == 1)
-    before = len(checks)
-    running.daemon.reload()
-    wait(lambda: "RELOADING=1" in running.notifier.lines)
-    assert len(checks) == before + 1
 
 
 def test_idle_it_sleeps_until_the_next_full_scan(running):
@@ -351,47 +246,6 @@ def test_after_a_bug_the_user_s_layer_is_suspended(running, box, wait):
     assert suspended == [(box, ZeroDivisionError)]
 
 
-def test_a_reload(running, tmp_path, box, wait):
-    """Another model and other Maildirs are used from the next message on."""
-    running.start()
-    wait(lambda: running.daemon.status.scans == 1)
-    other = make(tmp_path / "other" / "carl")
-    by_link(other, "1")
-    classifier = SimpleNamespace(bundle=SimpleNamespace(label="tiny 2"))
-    running.next = lambda: (Config(maildirs=(MaildirConfig(f"{tmp_path}/other/*"),)), classifier)
-    running.daemon.reload()
-    wait(lambda: running.pipeline.done == [(other, "1")])
-    by_link(box, "2")
-    running.stop()
-    assert running.pipeline.done == [(other, "1")]
-    assert running.daemon.status.snapshot()["model"] == "tiny 2"
-    lines = [line for line in running.notifier.lines if not line.startswith("STATUS=")]
-    assert lines == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [(ConfigError("c.toml:1: policy.alow: is not a setting"), "policy.alow"), (KeyError("a bug"), "KeyError")],
-)
-def test_a_wrong_configuration_is_not_used(running, box, wait, caplog, failure):
-    """The log says why, systemd is told that the reload is over, and the daemon goes on as before."""
-    error, words = failure
-
-    def refuse():
-        raise error
-
-    running.start()
-    wait(lambda: running.daemon.status.scans == 1)
-    running.next = refuse
-    with caplog.at_level(logging.ERROR, "spamlstm"):
-        running.daemon.reload()
-        wait(lambda: running.notifier.lines.count("READY=1") == 2)
-    assert words in caplog.text
-    by_link(box, "1")
-    wait(lambda: running.pipeline.done == [(box, "1")])
-    assert running.daemon.status.reloads == 0
-
-
 def test_metrics_are_written_where_asked(running, tmp_path, wait):
     """The file exists after the first scan of all Maildirs."""
     target = tmp_path / "x.prom"
@@ -437,62 +291,3 @@ def test_linked_folders_are_named_at_the_start(running, tmp_path, box, wait, cap
     (line,) = warnings(caplog)
     names = ", ".join(f".Folder{number}" for number in range(5))
     assert line.startswith(f'linked-folders maildir={box} count=7 folders="{names}" why="symbolic links are not')
-
-
-class Requests:
-    """A queue of requests, which calls `then` for each request that the loop answers."""
-
-    def __init__(self, then=lambda: None):
-        self.waiting, self.answered, self.then, self.is_closed = 0, 0, then, False
-
-    def __bool__(self):
-        return self.waiting > 0
-
-    def work(self):
-        self.waiting -= 1
-        self.answered += 1
-        self.then()
-
-    def close(self):
-        self.is_closed = True
-
-
-def test_requests_of_listeners_are_answered_between_messages(running, box, wait):
-    """Clients do not wait until all mail of a Maildir is classified, and no mail is forgotten for them."""
-    requests = running.daemon.requests = Requests()
-    for number in range(5):
-        by_rename(box, f"{number}", b"mail")
-    clock = [0.0]
-    running.daemon.clock = lambda: clock[0]
-    orders = []
-
-    def before_each(candidate):
-        orders.append((candidate.name, requests.answered))
-        clock[0] += 1.0
-        requests.waiting += 1
-
-    running.pipeline.before_each = before_each
-    by_rename(box, "5", b"mail")
-    running.start()
-    running.daemon.hints.rescan(box)
-    wait(lambda: len(running.pipeline.done) == 6 and requests.answered == 6)
-    running.stop()
-    assert [answered for _, answered in orders] == [0, 1, 2, 3, 4, 5]
-    assert requests.is_closed
-
-
-def test_a_bug_in_an_answer_does_not_stop_the_loop(running, box, wait):
-    """The loop counts the bug, answers the next request, and filters mail."""
-
-    def fail():
-        if requests.answered == 1:
-            raise AssertionError
-
-    requests = running.daemon.requests = Requests(fail)
-    requests.waiting = 2
-    running.start()
-    wait(lambda: requests.answered == 2)
-    by_rename(box, "1", b"mail")
-    wait(lambda: running.pipeline.done)
-    running.stop()
-    assert running.daemon.status.errors == 1

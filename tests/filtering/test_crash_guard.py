@@ -14,9 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from crashing import crash, crashed, crashing_inbox
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inbox import OPENED, Inbox, WordJudge, close_journals, raw
+from inbox import OPENED, close_journals, raw
 from maildirs import make
 from tracked_maildir import TrackedMaildir
 
@@ -30,56 +31,6 @@ from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.workers import same_modules
 
 KILLED = -9
-
-
-class CrashError(BaseException):
-    """The end of the process; `crashed` then restores the journal as it was at that moment."""
-
-
-class CrashingJudge(WordJudge):
-    """Crashes at a message that says 'kill', and whenever `others` returns true."""
-
-    def __init__(self, others=lambda inbox: False):
-        super().__init__()
-        self.inbox = None
-        self.others = others
-
-    def judge_many(self, mails, **how):
-        def live(mails):
-            for key, content in mails:
-                if (content and b"kill" in content) or self.others(self.inbox):
-                    crash(self.inbox)
-                yield key, content
-
-        return super().judge_many(live(mails), **how)
-
-
-def crash(inbox):
-    """Save the journal as it is now: a killed process writes nothing more, while this one still unwinds."""
-    with contextlib.closing(sqlite3.connect(inbox.state / "crashed")) as target:
-        inbox.journal._connection.backup(target)
-    raise CrashError
-
-
-def crashed(inbox, work):
-    """Return whether `work` ends in a crash; if so, start the next process."""
-    try:
-        work()
-    except CrashError:
-        inbox.journal.close()
-        for suffix in ("-wal", "-shm"):
-            (inbox.state / (NAME + suffix)).unlink(missing_ok=True)
-        (inbox.state / "crashed").rename(inbox.state / NAME)
-        inbox.open()
-        return True
-    return False
-
-
-def crashing_inbox(path, **how):
-    judge = CrashingJudge(**how)
-    inbox = Inbox(make(path / "Maildir"), path / "state", {"spam": (), "unsure": ()}, judge=judge)
-    judge.inbox = inbox
-    return inbox.watch()
 
 
 @pytest.fixture

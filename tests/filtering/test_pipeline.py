@@ -1,33 +1,23 @@
 """The actions on one message, and what is reported about it."""
 
-# ruff: noqa: PTH104, PTH108, PTH116, PTH118  as in maildir
+# ruff: noqa: PTH104, PTH116, PTH118  as in maildir
 
-import contextlib
-import json
-import logging
 import os
 import stat
 from pathlib import Path
 
 import on_disk
 import pytest
-from inbox import DATE, WordJudge, judgement, raw
-from interruption import CrashError, Interruption, crash
+from inbox import DATE, WordJudge, raw, tagged
 from maildirs import size_in
 
-from spamlstm import __version__
 from spamlstm.config import Action, Config, MaildirConfig
 from spamlstm.filtering.outcome import Status
 from spamlstm.filtering.undo import UndoStatus
-from spamlstm.maildir.headers import tag
 from spamlstm.maildir.names import Name
 from spamlstm.verdict import Verdict
 
 TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
-
-
-def tagged(content, verdict=Verdict.SPAM):
-    return tag(content, judgement(verdict), version=__version__, spam_threshold=WordJudge.policy.thresholds.spam)
 
 
 def statuses(outcomes):
@@ -298,119 +288,6 @@ def test_a_maildir_that_is_not_configured_any_more(inbox):
     one.pipeline.reconfigure(config=Config(), classifier=one.judge)
     assert statuses(one.run()) == [Status.LEFT]
     assert one.names(one.junk) == []
-
-
-def test_the_log_tells_no_secrets(inbox, caplog):
-    """The log has ids, folders, scores and reasons, and nothing from the message itself."""
-    one = inbox()
-    one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret spam\n")
-    one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret broken\n")
-    with caplog.at_level(logging.DEBUG, "spamlstm"):
-        one.run()
-
-    assert "secret" not in caplog.text.replace(one.root, "")
-    done = next(record for record in caplog.records if record.event == "done")
-    assert done.fields["folder"] == ".Junk"
-    assert done.getMessage().startswith("done maildir=")
-    assert "verdict=spam" in done.getMessage()
-
-
-def test_a_name_cannot_forge_a_line_of_the_log(inbox, caplog):
-    """A file name, which a local user can choose, cannot add a line to the log."""
-    one = inbox()
-    one.deliver("ham", name='1\ndone verdict=ham maildir="x')
-    with caplog.at_level(logging.INFO, "spamlstm"):
-        one.run()
-    lines = [record.getMessage() for record in caplog.records]
-    assert [line for line in lines if "\n" in line] == []
-    assert any("verdict=ham" in line and "done" in line for line in lines)
-
-
-def test_counters(inbox):
-    """Counters can be sent as JSON; the latency counts from the delivery, whatever date the message has."""
-    one = inbox()
-    path = one.deliver()
-    one.clock.now = os.stat(path).st_ctime + 0.03
-    one.run()
-    shown = json.loads(json.dumps(one.counters.snapshot()))
-
-    assert (shown["judged"], shown["acted"]) == ({"spam": 1}, {"tag": 1, "file": 1})
-    assert one.counters.latency.quantile(0.5) == 0.05
-
-
-def test_an_unexpected_error_is_one_messages_own(inbox, monkeypatch):
-    """Contract 9: a bug leaves that message as it is, and the next is judged."""
-    one = inbox(spam=(TAG,))
-    one.deliver("spam")
-    one.deliver("ham")
-    monkeypatch.setattr("spamlstm.filtering.acts.tag", None)
-
-    assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
-    assert one.counters.failed == {"bug": 1}
-
-
-def test_the_order_on_disk(inbox, monkeypatch):
-    """The intent is on disk before the Maildir changes, and the fresh message before the old one is removed."""
-    one = inbox()
-    one.deliver()
-    calls = []
-    for name in ("fsync", "rename", "unlink"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
-    real = one.journal.transaction
-    monkeypatch.setattr(
-        one.journal, "transaction", lambda *, durable: calls.append(f"durable {durable}") or real(durable=durable)
-    )
-    on_disk.create_folder(one.root, one.junk)
-    candidates = one.pipeline.scan(one.root)
-    calls.clear()
-    one.pipeline.process(candidates)
-
-    before = ["durable False"]  # what is in progress
-    assert calls == [*before, "durable True", "fsync", "rename", "fsync", "unlink", "fsync", "durable False"]
-
-
-def test_an_act_that_cannot_be_settled(inbox):
-    """If the Maildir is not there at the restart, the act stays open, and is settled when the Maildir is back."""
-    one = inbox(spam=(TAG,))
-    left_open = 0
-    for number in range(100):
-        before = Path(one.deliver()).read_bytes()
-        candidates = one.pipeline.scan(one.root)
-        with Interruption(number, crash) as interruption, contextlib.suppress(CrashError):
-            one.pipeline.process(candidates)
-        os.rename(one.root, one.root + ".away")
-        one.again()
-        left_open += len(one.journal.open_acts())
-        os.rename(one.root + ".away", one.root)
-        one.clock.now += 1000
-        one.run()
-        assert one.journal.open_acts() == []
-        assert one.contents() == [tagged(before)]
-        for part, name in one.names():
-            os.unlink(os.path.join(one.root, part, name))
-        if not interruption.happened:
-            break
-    assert left_open > 5
-
-
-def test_a_maildir_that_is_renamed_in_mid_act(inbox):
-    """Renamed before any call: the act is done in the directory that was opened, whatever its name is by then."""
-    one = inbox(spam=(TAG,))
-    for number in range(100):
-        before = Path(one.deliver()).read_bytes()
-        candidates = one.pipeline.scan(one.root)
-        with Interruption(number, lambda: os.rename(one.root, one.root + ".away")) as interruption:
-            (outcome,) = one.pipeline.process(candidates)
-        if interruption.happened:
-            os.rename(one.root + ".away", one.root)
-        assert (outcome.status, one.journal.open_acts()) == (Status.DONE, [])
-        assert one.contents() == [tagged(before)]
-        for part, name in one.names():
-            os.unlink(os.path.join(one.root, part, name))
-        if not interruption.happened:
-            break
-    assert number > 10
 
 
 @pytest.mark.model

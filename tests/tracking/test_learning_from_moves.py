@@ -189,24 +189,6 @@ def test_a_label_outranks_filing_and_answering(tracked):
     assert maildir.label_of(content) == "spam"
 
 
-@pytest.mark.parametrize("name", [".Trash", ".Sent", ".Drafts", ".Papierkorb", ".Junk.old"])
-def test_some_folders_give_no_label(tracked, name):
-    """Deleted mail is neither ham nor spam; moving it back to the inbox gives no label unless it came from junk."""
-    maildir = tracked()
-    target = maildir.folder(name)
-    content, wrong = delivered(maildir, "ham"), delivered(maildir, "spam")
-    for one in (content, wrong):
-        maildir.move(one, target, flags="S")
-    maildir.look()
-    assert maildir.labels() == {}
-    maildir.move(content, maildir.root)
-    maildir.look()
-    assert maildir.labels() == {}
-    maildir.move(wrong, maildir.root)
-    maildir.look()
-    assert maildir.label_of(wrong) == "ham"
-
-
 def test_unread_mail_and_mail_that_is_only_read(tracked):
     """Mail that stays in the inbox gets no label, read or unread."""
     maildir = tracked()
@@ -265,70 +247,6 @@ def test_a_copy_and_a_mark_is_a_move(tracked):
     maildir.look()
     assert maildir.label_of(content) == "spam"
     os.rename(os.path.join(maildir.root, "cur", f"{base}:2,ST"), os.path.join(maildir.root, "cur", f"{base}:2,S"))
-    maildir.look()
-    assert maildir.label_of(content) == "ham"
-
-
-def test_folders_that_are_renamed(tracked):
-    """Renaming a folder gives its messages no label, even if it becomes or ceases to be the junk folder."""
-    maildir = tracked()
-    kept, junked = delivered(maildir, "ham"), delivered(maildir, "spam")
-    maildir.move(kept, maildir.archive)
-    maildir.look()
-    assert maildir.label_of(kept) == "ham"
-    for old, new in [(".Archive", ".Old"), (".Old", ".Spam"), (".Junk", ".Lists"), (".Spam", ".Old")]:
-        os.rename(os.path.join(maildir.root, old), os.path.join(maildir.root, new))
-        maildir.look()
-        assert (maildir.label_of(kept), maildir.label_of(junked)) == ("ham", None)
-
-
-def test_a_folder_that_is_deleted(tracked):
-    """The labels of the messages in it stay."""
-    maildir = tracked()
-    missed = delivered(maildir, "ham")
-    maildir.move(missed, maildir.junk)
-    maildir.look()
-    shutil.rmtree(maildir.junk)
-    maildir.look()
-    assert maildir.label_of(missed) == "spam"
-
-
-def test_a_junk_folder_created_with_the_first_move(tracked):
-    """The message that a client moves to a folder that it has just created is spam."""
-    maildir = tracked(junk=False)
-    missed = delivered(maildir, "ham")
-    maildir.folder(".Junk")
-    maildir.move(missed, maildir.junk)
-    maildir.look()
-    assert maildir.label_of(missed) == "spam"
-
-
-def test_another_junk_folder_by_configuration(tracked):
-    """If a folder becomes the junk folder, mail in it gets no label; mail that is moved there later does."""
-    maildir = tracked(junk=False)
-    ads = maildir.folder(".Ads")
-    first, second = delivered(maildir, "ham"), delivered(maildir, "ham")
-    maildir.move(first, ads)
-    maildir.look()
-    assert maildir.label_of(first) == "ham"
-    maildir.section["junk"] = "Ads"
-    maildir.again()
-    maildir.look()
-    assert maildir.label_of(first) == "ham"
-    maildir.move(second, ads)
-    maildir.look()
-    assert (maildir.label_of(first), maildir.label_of(second)) == ("ham", "spam")
-
-
-def test_a_bulk_copy_gives_no_label(tracked):
-    """Hundreds of messages that a backup or a first sync brings into the junk folder are left to `adopt`."""
-    maildir = tracked()
-    for number in range(150):
-        maildir.put(raw("spam", 5000 + number), maildir.junk)
-    maildir.look()
-    assert maildir.labels() == {}
-    content = raw("spam", 5007)
-    maildir.move(content, maildir.root)
     maildir.look()
     assert maildir.label_of(content) == "ham"
 

@@ -1,0 +1,70 @@
+"""Errors of a command: each is one sentence with its exit status."""
+
+import signal
+
+import pytest
+
+from spamlstm.cli import translate
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["classify", "--nonsense"], ["clasify"], ["classify", "--config"], ["model", "nonsense"], ["evaluate"]],
+)
+def test_usage(spamlstm, arguments):
+    """A wrong command line is one sentence that names the help, and status 64."""
+    status, out, err = spamlstm(*arguments)
+    assert (status, out, err.count("\n")) == (64, "", 1)
+    assert err.startswith("spamlstm: ")
+    assert err.endswith("--help'\n")
+
+
+def test_a_missing_model(spamlstm, folder):
+    """A missing model is one sentence and status 66."""
+    status, _, err = spamlstm("classify", "--model", folder / "none", folder)
+    assert status == 66
+    assert err.startswith("spamlstm: there is no model at ")
+
+
+def test_a_wrong_configuration(spamlstm, folder):
+    """A wrong configuration is reported with status 78."""
+    (folder / "c.toml").write_text("[policy]\nalow = []")
+    status, _, err = spamlstm("classify", "--config", folder / "c.toml", folder)
+    assert status == 78
+    assert "did you mean 'allow'" in err
+
+
+def test_a_bug_is_reported_in_one_line(spamlstm, folder, monkeypatch):
+    """An unexpected error is one line that says how to see more; with --verbose there is a traceback."""
+
+    def broken(_options):
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("spamlstm.cli.classify.classify_paths", broken)
+    status, _, err = spamlstm("classify", folder)
+    assert status == 70
+    assert err.count("\n") == 1
+    assert "bug" in err
+    assert "Traceback" in spamlstm("classify", "--verbose", folder)[2]
+
+
+def test_verbose_and_quiet(spamlstm, folder):
+    """--verbose reports the files in use; together with --quiet it is refused, before or after the command."""
+    _, _, err = spamlstm("classify", "--verbose", folder)
+    assert "spamlstm: configuration: none" in err
+    assert "spamlstm: state folder: " in err
+    for arguments in (("-q", "classify", "-v"), ("classify", "-q", "-v")):
+        assert spamlstm(*arguments, folder)[0] == 64
+
+
+def test_ctrl_c_while_loading_is_no_bug(spamlstm, monkeypatch, folder):
+    """An import that fails because of Ctrl-C ends with 130, whatever it raises."""
+
+    def interrupted(_paths, **_options):
+        translate._interrupts.append(signal.SIGINT)
+        raise ImportError("numpy could not be loaded")
+
+    monkeypatch.setattr("spamlstm.cli.classify.classify_paths", interrupted)
+    monkeypatch.setattr(translate, "_interrupts", [])
+    status, _, err = spamlstm("classify", folder)
+    assert (status, err) == (130, "spamlstm: interrupted\n")

@@ -142,7 +142,7 @@ def leave_out(
     threads: options.Threads = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Train without some sources, judge them, and write a table.
+    """Train without some sources, classify their mail, and write a table.
 
     Example: python -m training leave-out --corpus corpus --without lists --out table.md
     """
@@ -207,8 +207,8 @@ def compare_cells(
 ) -> None:
     """Compare five kinds of networks that correct one linear model, trained on the same mail.
 
-    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. They judge the mail that is left out, disguised copies
-    of it, and padded messages of it. Table, data and plot are written to OUT.
+    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. They classify the mail that is left out, disguised
+    copies of it, and padded messages of it. Table, data and plot are written to OUT.
 
     Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
     """

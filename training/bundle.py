@@ -70,7 +70,7 @@ def write(
 ) -> WrittenBundle:
     """Write a complete bundle into the empty folder `into`. DataError if ONNX and PyTorch disagree.
 
-    `how` says in words which network judged the messages of `left`.
+    `how` says in words which network classified the messages of `left`.
     """
     vocabulary.save(into / bundles.TOKENIZER)
     calibration = calibrate.calibrate(left)

@@ -14,8 +14,8 @@ from spamlstm.verdict import logistic
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Of a left-out source with at least FEWEST ham messages, at most this share of the ham, or one message, may be judged
-# spam.
+# Of a left-out source with at least FEWEST ham messages, at most this share of the ham, or one message, may be
+# classified as spam.
 MOST_LOST_PCT = 1.0
 FEWEST = 90
 TAIL = 0.05

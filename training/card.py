@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it was trained on and under which terms, and how well it judges."""
+"""The model card: what the model is, what it was trained on and under which terms, and how well it classifies."""
 
 import textwrap
 from typing import Any

@@ -20,7 +20,7 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all that begin so."),
 ]
-LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
+LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and classify: NAME or NAME@YEAR.")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]

@@ -46,7 +46,7 @@ FOLDER = "imap"
 NO_CONTENT = "00"
 """The content id of a message that is too large or need not be read."""
 MOST_COPIES = 100
-# Judged messages are remembered for this number of seconds.
+# Classified messages are remembered for this number of seconds.
 _REMEMBERED = 90 * 86_400.0
 
 _Record = TypeVar("_Record")

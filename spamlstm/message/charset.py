@@ -17,17 +17,41 @@ _SUPERSETS = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
     "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "iso2022_jp": "iso2022_jp_ext",
 }
-# Charset names that Python does not know, and codecs that are missing in Python's table of aliases.
+# Charset names that Python does not know: those that browsers know (https://encoding.spec.whatwg.org/#names-and-labels)
+# and some that mail has. Codecs that are missing in Python's table of aliases follow.
 _MORE_LABELS = {
-    "windows_874": "cp874",
-    "x_sjis": "cp932",
-    "x_gbk": "gb18030",
-    "iso_8859_8_i": "iso8859-8",
-    "utf8mb4": "utf-8",
-    "unicode_1_1_utf_7": "utf-7",
-    **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
-}
+    name: codec
+    for codec, names in {
+        "utf-8": "unicode_1_1_utf_8 unicode11utf8 unicode20utf8 x_unicode20utf8 utf8mb4",
+        "utf-7": "unicode_1_1_utf_7",
+        "utf-16": "unicode csunicode ucs_2 iso_10646_ucs_2 unicodefeff",
+        "utf-16-be": "unicodefffe",
+        "cp874": "windows_874 dos_874 iso885911",
+        "cp932": "x_sjis windows_31j",
+        "cp949": "windows_949 cseuckr csksc56011987 iso_ir_149 ks_c_5601_1989 ksc_5601",
+        "cp1252": "x_cp1252 iso88591",
+        "cp1254": "x_cp1254 iso88599",
+        "big5hkscs": "cn_big5 x_x_big5",
+        "euc_jp": "x_euc_jp cseucpkdfmtjapanese",
+        "gb18030": "x_gbk csgb2312 gb_2312 gb_2312_80 cn_gb",
+        "iso2022_jp_ext": "iso_2022_jp_ms cp50220 cp50221 cp50222",
+        "koi8-r": "koi koi8",
+        "koi8-u": "koi8_ru",
+        "mac-cyrillic": "x_mac_cyrillic x_mac_ukrainian",
+        "mac-roman": "mac x_mac_roman csmacintosh",
+        **{f"cp{page}": f"x_cp{page}" for page in (1250, 1251, 1253, 1255, 1256, 1257, 1258)},
+        "iso8859-6": "iso88596 iso_8859_6_e iso_8859_6_i csiso88596e csiso88596i",
+        "iso8859-7": "iso88597 sun_eu_greek",
+        "iso8859-8": "iso88598 iso_8859_8_e iso_8859_8_i csiso88598e csiso88598i logical visual",
+        "iso8859-15": "iso885915 csisolatin9",
+        **{f"iso8859-{part}": f"iso8859{part}" for part in (2, 3, 4, 5, 10, 13, 14)},
+    }.items()
+    for name in names.split()
+} | {name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")}
 # The lookup of an unknown codec searches the disk, and Python caches the result forever. Only known names are looked
 # up.
 _KNOWN = frozenset(aliases) | frozenset(aliases.values())
@@ -50,8 +74,12 @@ _PAIRS = (
     ("cp932", re.compile(rb"[\x82\x83][\x40-\xf1]"), 0.4),
     ("euc_jp", re.compile(rb"[\xa4\xa5][\xa1-\xf6]"), 0.4),
     ("cp949", re.compile(rb"[\xa1-\xa3\xb0-\xc8][\xa1-\xfe]"), 0.9),
+    ("big5hkscs", re.compile(rb"[\xa1-\xc6\xc9-\xf9][\x40-\x7e]"), 0.3),
     ("gb18030", re.compile(rb"[\xa1-\xf7][\xa1-\xfe]"), 0.9),
 )
+# Codecs with escapes for other characters than ASCII, and the escapes of Japanese text, which may lack a charset.
+_SEVEN_BIT = ("iso2022", "hz")
+_JAPANESE = re.compile(rb"\x1b\$[@B]")
 # Cyrillic words consist of the upper 64 byte values. Western letters with these values occur alone or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
@@ -88,9 +116,11 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
 
     The charset is guessed if it is missing or wrong. `cut` means that `data` may begin or end within a character.
     """
-    if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
-        return data.decode("ascii"), True
     name = codec_name(charset) if charset else None
+    if data.isascii() and not (name and _differs_from_ascii(data, name)):
+        if b"\x1b$" in data and _JAPANESE.search(data):
+            return _replaced(data, "iso2022_jp_ext"), False
+        return data.decode("ascii"), True
     if name == "utf-7":
         return _replaced(data, name), True
     if name:
@@ -98,16 +128,17 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
             return data.decode(name), True
         except (UnicodeError, ValueError):
             text = _replaced(data, name)
+            if name.startswith(_SEVEN_BIT) and data.isascii():
+                # No other charset has such escapes. Japanese mail often contains characters that only one vendor has.
+                return text, text.count("\ufffd") * 4 < len(text)
             if cut and text.strip("\ufffd").count("\ufffd") == 0:
                 return text.strip("\ufffd"), True
     return guess(data, name), False
 
 
-def _differs_from_ascii(data: bytes, charset: str) -> bool:
-    """Return whether bytes below 128 may represent other characters than in ASCII."""
-    return charset.startswith(("iso-2022", "hz", "utf-7", "unicode-1-1")) or (
-        charset.startswith(("utf-16", "utf-32")) and b"\0" in data
-    )
+def _differs_from_ascii(data: bytes, name: str) -> bool:
+    """Return whether bytes below 128 may represent other characters than in ASCII in the codec `name`."""
+    return name.startswith((*_SEVEN_BIT, "utf-7")) or (name.startswith(("utf-16", "utf-32")) and b"\0" in data)
 
 
 def guess(data: bytes, claimed: str | None = None) -> str:

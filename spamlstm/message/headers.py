@@ -6,7 +6,7 @@ If a limit is reached, a description such as "headers too long" is added to `def
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from spamlstm.message.charset import ASCII, codec_name, guess
+from spamlstm.message.charset import ASCII, codec_name, decode, guess
 from spamlstm.message.content_value import content_value, transfer_encoding
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -79,7 +79,7 @@ class HeaderReader:
     def _fields(self, start: int, end: int, *, top: bool) -> tuple[Headers, bool]:
         """Return the fields of the header block raw[start:end], and whether some of its lines are not fields."""
         block = self._raw[start:end]
-        if block.isascii():
+        if block.isascii() and b"\x1b$" not in block:
             text = block.decode("ascii")
         else:
             if top:
@@ -139,13 +139,13 @@ class HeaderReader:
         return (dashes, dashes + 1) if dashes >= 0 else (end, body)
 
     def _eight_bit(self, block: bytes) -> str:
-        """Decode a header block that is not ASCII, each line separately."""
+        """Decode a header block that is not ASCII, or has escapes of Japanese text, each line separately."""
         labelled = _CHARSET.search(block)
         claimed = codec_name(labelled[1].decode("ascii", "replace")) if labelled else None
         lines = block.split(b"\n")
         text: list[str] = []
         for number, line in enumerate(lines):
-            if line.isascii():
+            if line.isascii() and b"\x1b$" not in line:
                 text.append(line.decode("ascii"))
                 continue
             if not self._eight_bit_left:
@@ -199,7 +199,7 @@ def _eight_bit_line(line: bytes, claimed: str | None) -> str:
         text = guess(line, claimed)
         if "\ufffd" not in text and not _PRIVATE.search(text):
             return text
-    return guess(line)
+    return decode(line)[0]
 
 
 def end_of_head(raw: bytes, start: int = 0) -> int:

@@ -8,6 +8,7 @@ from spamlstm.message.charset import codec_name, decode, decode_base64, decode_w
 
 RUSSIAN = "Добрый день, уважаемые коллеги! Предлагаем вам новые условия и скидки"
 CHINESE = "尊敬的客户，您好：我公司可以代开发票，税率优惠，欢迎来电咨询。"
+TAIWANESE = "尊敬的客戶，您好：您的帳戶已被暫停，請立即登錄驗證您的密碼，否則將被關閉。"
 JAPANESE = "お世話になっております。このたびは新しいサービスのご案内をお送りします。"
 KOREAN = "안녕하세요 고객님 새로운 서비스를 안내해 드립니다 많은 이용 부탁드립니다"
 GERMAN = "Über größere Äpfel und Öl für fünf Jahre"
@@ -21,6 +22,7 @@ GERMAN = "Über größere Äpfel und Öl für fünf Jahre"
         (RUSSIAN, "utf-8"),
         (RUSSIAN, "utf-16"),
         (CHINESE, "gb18030"),
+        (TAIWANESE, "big5"),
         (JAPANESE, "cp932"),
         (JAPANESE, "euc_jp"),
         (KOREAN, "cp949"),
@@ -45,6 +47,11 @@ def test_guess(text, charset):
         ("KS_C_5601-1987", "cp949"),
         ("koi8-u", "koi8_u"),
         ("windows-874", "cp874"),
+        ("x-mac-cyrillic", "mac-cyrillic"),
+        ("cn-big5", "big5hkscs"),
+        ("unicode", "utf-16"),
+        ("logical", "iso8859-8"),
+        ("cp50221", "iso2022_jp_ext"),
         ("x-unknown", None),
         ("utf-7", "utf-7"),
         ("idna", None),
@@ -76,6 +83,22 @@ def test_unknown_labels_are_not_cached():
 def test_ascii_labelled_utf16():
     """ASCII text that is labelled UTF-16 is read as ASCII."""
     assert decode(b"plain text", "utf-16") == ("plain text", True)
+
+
+@pytest.mark.parametrize("label", ["iso-2022-jp", "CSISO2022JP", "cp50221", "us-ascii", "utf-8", "x-unknown", ""])
+def test_japanese_in_seven_bits(label):
+    """The escapes of Japanese text are read under any label, also beside a character that the codec lacks."""
+    data = JAPANESE.encode("iso2022_jp") + b"\n\x1b$B-!$3\x1b(B one"
+    assert decode(data, label)[0] == f"{JAPANESE}\n\ufffdこ one"
+
+
+@given(st.lists(st.sampled_from([JAPANESE, "one ", "\n", "\x1b$", "\x1b$)", "\x1b[1m"]), max_size=8).map("".join))
+def test_other_escapes(text):
+    """Escapes that no Japanese text has do not change a text in ASCII."""
+    if text.isascii():
+        assert decode(text.encode(), "us-ascii") == (text, True)
+    else:
+        assert decode(text.encode(), "utf-8") == (text, True)
 
 
 def test_cut():

@@ -246,7 +246,12 @@ def decode_words(value: str) -> str:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Decode base64, even if it is broken. Other characters are skipped and missing padding is added."""
+    """Decode base64, even if it is broken. Other characters are skipped and missing padding is added.
+
+    Padding in the middle ends one text and begins another, because some programs encode each line for itself.
+    """
+    if data.find(b"=", 0, len(data.rstrip()) - 2) >= 0:
+        return b"".join(map(decode_base64, data.split(b"=")))
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

@@ -18,7 +18,9 @@ _UNQUOTED_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+()([^;]*+)')
 # A parameter behind an unquoted value without a semicolon between them.
 _NEXT_PARAMETER = re.compile(r"[\s,](?=[A-Za-z][\w*-]*+=)")
 _ESCAPED = re.compile(r"\\(.)")
-_ENCODINGS = frozenset(("7bit", "8bit", "binary", "base64", "quoted-printable"))
+ENCODED = frozenset(("base64", "quoted-printable"))
+"""The transfer encodings in which text must be decoded."""
+_ENCODINGS = ENCODED | {"7bit", "8bit", "binary"}
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 

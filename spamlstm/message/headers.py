@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from spamlstm.message.charset import ASCII, codec_name, decode, guess
-from spamlstm.message.content_value import content_value, transfer_encoding
+from spamlstm.message.content_value import ENCODED, content_value, transfer_encoding
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADERS = 1_000
@@ -158,8 +158,8 @@ class HeaderReader:
     def content(self, headers: Headers) -> dict[str, str]:
         """Return the values of the Content-* headers of a part.
 
-        The keys are 'type' (text/plain by default), 'disposition', 'transfer' (if the header exists), and the names of
-        the parameters.
+        The keys are 'type' (text/plain by default), 'multipart' (the type that is a multipart, or ''), 'disposition',
+        'transfer' (if the header exists), and the names of the parameters.
         """
         size = sum([len(value) for name, value in headers if name in _CONTENT_NAMES])
         if size > self._content_left:
@@ -168,7 +168,9 @@ class HeaderReader:
         self._content_left = max(left - size, 0)
         found: dict[str, str] = {}
         values: dict[str, str] = {}
-        # If several headers have the same name, the topmost is used, as in most mail programs.
+        multipart = ""
+        # If several headers have the same name, the topmost is used, as in most mail programs. A multipart below it is
+        # tried first, because its parts would be lost otherwise.
         for name, value in headers:
             if name in _CONTENT_NAMES:
                 read = value[: min(MAX_VALUE, left)]
@@ -177,15 +179,20 @@ class HeaderReader:
                 if wrong and name == "content-type":
                     self._defects["wrong content type"] = None
                 values.setdefault(name, kind)
+                if name == "content-type" and kind.startswith("multipart"):
+                    multipart = multipart or kind
                 # multipart/related also has a parameter called `type`.
                 for key, text in parameters:
                     found.setdefault(key, text)
             elif name == "content-transfer-encoding":
-                found.setdefault("transfer", transfer_encoding(value[:MAX_VALUE]))
+                transfer = transfer_encoding(value[:MAX_VALUE])
+                if found.get("transfer") not in ENCODED:
+                    found["transfer"] = transfer
         found["type"] = values.get("content-type") or "text/plain"
         found["disposition"] = values.get("content-disposition", "")
         if "/" not in found["type"]:
             found["type"] = "text/html" if "html" in found["type"] else "text/plain"
+        found["multipart"] = f"{multipart}/mixed" if multipart == "multipart" else multipart
         return found
 
 

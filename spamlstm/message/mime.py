@@ -6,9 +6,9 @@ If a limit is reached, a description such as "too many parts" is added to `defec
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from spamlstm.message.charset import decode, decode_words
+from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 from spamlstm.message.part_text import PartKind, ShownText, calendar_text, enriched_text, part_kind
@@ -24,6 +24,8 @@ MAX_PARTS = 500
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
+# A boundary that is not declared is searched for in this many bytes.
+_MAX_SHORT_PREAMBLE = 4 * 1024
 # The maximum size of all text parts together, in bytes. The text of further parts is not read.
 MAX_TEXT = 1024 * 1024
 # The most characters of an attached plain text, and of the text behind the last part.
@@ -33,10 +35,15 @@ MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
-_USED_BOUNDARY = re.compile(rb"\s*--([^\s]{4,200})\r?\ncontent-", re.IGNORECASE)
+_USED_BOUNDARY = re.compile(rb"\n--([^\s]{4,200})[ \t]*+\r?\ncontent-", re.IGNORECASE)
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
+# The header of a part of a digest without such a header (RFC 2046, section 5.1.5).
+_IN_DIGEST = ("content-type", "message/rfc822")
+# The charset in the source of a page, for a part without a charset.
+_PAGE_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*+=\s*+[\"']?([\w.:-]++)", re.IGNORECASE)
+_PAGE_START = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,14 @@ class Part:
     name: str
     size: int
     attached: bool
+
+
+class _Multipart(NamedTuple):
+    """An open multipart: the number of its multipart/alternative, and whether it is attached, and is a digest."""
+
+    alternative: int
+    attached: bool
+    is_digest: bool
 
 
 @dataclass(slots=True)
@@ -90,7 +105,7 @@ class MimeReader:
 
     def walk(self, headers: Headers, start: int) -> None:
         """Read all leaves of the entity whose body begins at `start`, in their order in the mail."""
-        boundaries: dict[bytes, tuple[int, bool]] = {}
+        boundaries: dict[bytes, _Multipart] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
             closing = token not in boundaries and token.endswith(b"--")
@@ -107,7 +122,9 @@ class MimeReader:
                 self._behind_parts = line_end
                 continue
             inner, begin = self.headers.read(line_end)
-            self._alternative, self._attached = boundaries[boundary]
+            self._alternative, self._attached, is_digest = boundaries[boundary]
+            if is_digest and not any(name == "content-type" for name, _ in inner):
+                inner = (_IN_DIGEST, *inner)
             leaf = self._open(inner, begin, boundaries)
             if self.limits.entities > MAX_PARTS:
                 break
@@ -119,7 +136,7 @@ class MimeReader:
             self._leaf(_PLAIN, start, len(self.raw))
 
     def _open(
-        self, headers: Headers, start: int, boundaries: dict[bytes, tuple[int, bool]]
+        self, headers: Headers, start: int, boundaries: dict[bytes, _Multipart]
     ) -> tuple[dict[str, str], int] | None:
         """Open the entity (message or part) with these headers, whose body begins at `start`.
 
@@ -132,32 +149,41 @@ class MimeReader:
                 self.defects["too many parts"] = None
                 return _PLAIN, start
             content = self.headers.content(headers)
-            mime_type = content["type"]
-            if mime_type.startswith("multipart/"):
-                if boundary := self._boundary(content, start):
-                    self.structure.append(mime_type[10:40])
-                    if mime_type == "multipart/alternative":
+            if multipart := content["multipart"]:
+                if boundary := self._boundary(content, start, boundaries):
+                    self.structure.append(multipart[10:40])
+                    if multipart == "multipart/alternative":
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
-                    boundaries[boundary] = self._alternative, self._attached
+                    is_digest = multipart == "multipart/digest"
+                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest)
                     return None
-                content["type"] = "text/plain"
+                if content["type"].startswith("multipart/"):
+                    content["type"] = "text/plain"
                 return content, start
+            mime_type = content["type"]
             if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
                 return content, start
             self._alternative = 0
             self._attached = True
             headers, start = self._inner_headers(start)
 
-    def _boundary(self, content: dict[str, str], start: int) -> bytes:
+    def _boundary(self, content: dict[str, str], start: int, boundaries: dict[bytes, _Multipart]) -> bytes:
         """Return the declared boundary if the parts use it, otherwise the boundary that the parts use, or b''."""
         declared = content.get("boundary", "").encode("utf-8", "replace").rstrip()
         begin, end = max(start - 1, 0), start + MAX_PREAMBLE
-        if declared and len(declared) < MAX_BOUNDARY and self.raw.find(b"\n--" + declared, begin, end) >= 0:
-            return declared
+        if declared and len(declared) < MAX_BOUNDARY:
+            at = self.raw.find(b"\n--" + declared, begin, end)
+            after = at + 3 + len(declared)
+            # The declared boundary may be the beginning of the one that the parts use.
+            if at >= 0 and (
+                self.raw.startswith((b"\n", b"\r", b" ", b"\t", b"--"), after)
+                or re.compile(rb"\n--" + re.escape(declared) + rb"(?:\s|--)").search(self.raw, after, end)
+            ):
+                return declared
         self.defects["wrong boundary"] = None
-        used = _USED_BOUNDARY.match(self.raw, start, start + 2 * MAX_BOUNDARY)
-        return used[1] if used else b""
+        used = _USED_BOUNDARY.search(self.raw, begin, start + _MAX_SHORT_PREAMBLE)
+        return used[1] if used and used[1] not in boundaries else b""
 
     def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield each line that could end a part: its start, the start of the next line, and the text after `--`."""
@@ -215,7 +241,10 @@ class MimeReader:
         pieces = decoded_pieces(self.raw, start, end, content.get("transfer", ""), self.defects)
         self.limits.text -= sum(map(len, pieces))
         charset = content.get("charset", "")
-        read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
+        if not charset and kind is PartKind.PAGE and (named := _PAGE_CHARSET.search(pieces[0], 0, _PAGE_START)):
+            read = [(guess(piece, codec_name(named[1].decode("ascii", "replace"))), True) for piece in pieces]
+        else:
+            read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
         text = "\n".join(text for text, _ in read)
         if charset and not all(right for _, right in read):
             self.defects["wrong charset"] = None
@@ -254,8 +283,11 @@ class MimeReader:
 
     def read_behind_parts(self) -> None:
         """Read the text behind the last part, which few mail programs show."""
-        text = decode(self.raw[self._behind_parts : self._behind_parts + MAX_ATTACHED_TEXT])[0].strip()
-        if text:
+        raw = b"\n" + self.raw[self._behind_parts : self._behind_parts + MAX_ATTACHED_TEXT]
+        if _USED_BOUNDARY.search(raw):
+            self.defects["parts behind the parts"] = None
+            MimeReader(raw, outer=self).walk((("content-type", "multipart/mixed"),), 0)
+        elif text := decode(raw)[0].strip():
             self.defects["text behind the parts"] = None
             self._show(text.replace("\0", ""))
 

@@ -53,10 +53,12 @@ _KINDS = {
     "text/enriched": PartKind.ENRICHED,
     "text/richtext": PartKind.ENRICHED,
     "text/calendar": PartKind.CALENDAR,
+    "text/x-vcalendar": PartKind.CALENDAR,
     "application/ics": PartKind.CALENDAR,
     "message/rfc822": PartKind.MESSAGE,
     "message/global": PartKind.MESSAGE,
     "message/news": PartKind.MESSAGE,
+    "message/partial": PartKind.MESSAGE,
 }
 # Subtypes of text that mail programs do not show, or that are read by no person.
 _NOT_SHOWN = frozenset("css javascript ecmascript rtf vcard x-vcard directory rfc822-headers csv xml".split())
@@ -65,9 +67,12 @@ _KIND_BY_ENDING = {
     "htm": PartKind.PAGE,
     "shtml": PartKind.PAGE,
     "xhtml": PartKind.PAGE,
+    "xht": PartKind.PAGE,
     "svg": PartKind.PAGE,
     "ics": PartKind.CALENDAR,
     "eml": PartKind.MESSAGE,
+    "mht": PartKind.MESSAGE,
+    "mhtml": PartKind.MESSAGE,
     "txt": PartKind.PLAIN,
 }
 _FOLD = re.compile(r"\r?\n[ \t]")
@@ -110,7 +115,8 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
     kind = _KINDS.get(mime_type)
     if kind is None and name and (attached or not mime_type.startswith("text/")):
         # An attached page is read too, because phishing mail sends forms as attachments.
-        kind = _KIND_BY_ENDING.get(name.rpartition(".")[2].lower())
+        # Windows ignores dots and spaces at the end of a name.
+        kind = _KIND_BY_ENDING.get(name.rstrip(". ").rpartition(".")[2].lower())
     if kind is None and mime_type.startswith("text/") and mime_type[5:] not in _NOT_SHOWN:
         return PartKind.UNREAD if attached and mime_type != "text/plain" else PartKind.PLAIN
     return kind or PartKind.UNREAD

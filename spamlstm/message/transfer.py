@@ -11,6 +11,16 @@ TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
 
 _BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
 _BASE64_LINES = re.compile(rb"(?>[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
+# Lines of which each was encoded for itself. Only the last may lack padding.
+_PADDED = r"(?>[A-Za-z0-9+/]{4})*+(?>[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)"
+_PADDED_LINES = re.compile(rf"(?>{_PADDED}\s*+)*+(?>[A-Za-z0-9+/]{{4}})*+\s*+\Z".encode())
+# Two words, which base64 does not contain, and a line or a run of base64.
+_TWO_WORDS = re.compile(rb"(?<!\S)\S{1,24}[ \t]++\S{1,24}(?!\S)")
+_LIKE_BASE64 = re.compile(
+    rf"[A-Za-z0-9+/=]{{40}}|^(?>[A-Za-z0-9+/]{{4}}{_PADDED}|(?>[A-Za-z0-9+/]{{4}}){{2,}}+)\r?$".encode(), re.MULTILINE
+)
+# A soft line break of quoted-printable with white space before the line end, which a server may have added.
+_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
 _UU_BEGIN = re.compile(r"(?m)^begin [0-7]{3,4} (\S[^\n]{0,200})\n(?=[ -`])")
 
 
@@ -26,7 +36,7 @@ def decoded_pieces(raw: bytes, start: int, end: int, transfer: str, defects: dic
     if transfer == "base64":
         return [_base64(piece, defects) for piece in pieces]
     if transfer == "quoted-printable":
-        return [binascii.a2b_qp(piece) for piece in pieces]
+        return [binascii.a2b_qp(_SOFT_BREAK.sub(b"=", piece) if b"= " in piece else piece) for piece in pieces]
     return pieces
 
 
@@ -64,18 +74,26 @@ def _tail(raw: bytes, start: int, cut: int) -> int:
 
 
 def _base64(piece: bytes, defects: dict[str, None]) -> bytes:
-    """Decode a base64 text, and add the data after its padding.
+    """Decode a base64 text, and add the plain text behind it, such as the footer of a list server, unchanged.
 
-    This data is more base64, which is decoded, or a plain footer from a list server, which is added unchanged.
+    A text that is not base64 is returned as it is.
     """
-    match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
-    if match:
-        rest = piece[match.end() :]
+    end = len(piece)
+    if b" " in piece and (words := _TWO_WORDS.search(piece)):
+        end = piece.rfind(b"\n", 0, words.start()) + 1
+        if not _LIKE_BASE64.search(piece[:end]):
+            defects["text not in base64"] = None
+            return piece
+    texts = [piece[:end]]
+    if b"=" in piece[:-4] and (match := _BASE64_END.search(piece, 0, end)):
+        rest = piece[match.end() : end]
+        if not _PADDED_LINES.match(rest):
+            texts = [piece[: match.end()], rest] if _BASE64_LINES.match(rest) else [piece[: match.end()]]
+            end = end if len(texts) == 2 else match.end()
+    decoded = b"\n".join(map(decode_base64, texts))
+    if end < len(piece) or len(texts) == 2:
         defects["text behind base64"] = None
-        if _BASE64_LINES.match(rest):
-            rest = b"".join(map(decode_base64, rest.split(b"=")))
-        return decode_base64(piece[: match.end()]) + b"\n" + rest
-    decoded = decode_base64(piece)
+        return decoded + b"\n" * (end < len(piece)) + piece[end:]
     if len(piece) > 200 and len(decoded) < len(piece) // 2:
         defects["broken base64"] = None
     return decoded

@@ -85,6 +85,37 @@ WHOLE = {
     "a multipart without semicolon": letter(
         b"Content-Type: multipart/mixed boundary=edge\n", b"--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n"
     ),
+    "a boundary that is not declared, below a preamble": letter(
+        b"Content-Type: multipart/mixed\n",
+        b"A multipart.\n\n--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n",
+    ),
+    "a boundary that is longer than declared": letter(
+        EDGE, b"--edge-2\n" + PLAIN + b"Content-Transfer-Encoding: base64\n\n" + BASE64 + b"\n--edge-2--\n"
+    ),
+    "a multipart without a subtype": letter(
+        b"Content-Type: multipart; boundary=edge\n", b"--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n"
+    ),
+    "a second content type": letter(
+        PLAIN + EDGE, b"--edge\n" + PLAIN + b"Content-Transfer-Encoding: base64\n\n" + BASE64 + b"\n--edge--\n"
+    ),
+    "a second content type, without parts": letter(PLAIN + EDGE, TEXT.encode()),
+    "a second transfer encoding": letter(
+        PLAIN + b"Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n", BASE64
+    ),
+    "parts behind the parts": letter(
+        EDGE,
+        b"--edge\n"
+        + PLAIN
+        + b"\n\n--edge--\n\n--edge\n"
+        + PLAIN
+        + b"Content-Transfer-Encoding: base64\n\n"
+        + BASE64
+        + b"\n--edge--\n",
+    ),
+    "plain text as base64": letter(PLAIN + b"Content-Transfer-Encoding: base64\n", TEXT.encode()),
+    "soft line breaks with spaces": letter(
+        PLAIN + b"Content-Transfer-Encoding: quoted-printable\n", TEXT.replace("lottery", "lott= \nery").encode()
+    ),
     "a byte order mark": codecs.BOM_UTF8 + letter(PLAIN, TEXT.encode()),
     "a byte order mark and an mbox line": codecs.BOM_UTF8 + b"From - Sat\n" + letter(PLAIN, TEXT.encode()),
     "a zero-width space": "\u200b".encode() + letter(PLAIN, TEXT.encode()),
@@ -158,6 +189,24 @@ def test_combinations(value, name, separator, end, place):
 def test_encoded_words(value, subject):
     """Encoded words with question marks and spaces are decoded, as mail programs do."""
     assert parse_message(f"Subject: {value}\n\n".encode()).subject == subject
+
+
+@given(st.integers(8, 90), st.sampled_from([b"", b"\n", b"\r\n"]), st.sampled_from([b"", b"This list is open.\n"]))
+def test_base64_in_pieces(length, end, footer):
+    """Each piece of a text may be encoded for itself, and a plain footer may follow. Base64 is never shown as words."""
+    data = TEXT.encode()
+    pieces = [base64.b64encode(data[at : at + length]) for at in range(0, len(data), length)]
+    raw = letter(PLAIN + b"Content-Transfer-Encoding: base64\n", end.join(pieces) + b"\n" + footer)
+    assert body_of(raw) == body_of(letter(PLAIN, data + footer))
+
+
+@given(st.text("ab =+/_\n,", max_size=80))
+def test_text_that_is_not_base64(more):
+    """Plain text that is declared as base64 is kept."""
+    body = f"Hello, my dear friends\n{more}".encode()
+    message = parse_message(letter(PLAIN + b"Content-Transfer-Encoding: base64\n", body))
+    assert message.text == body.decode()
+    assert "text not in base64" in message.defects
 
 
 @given(st.lists(st.sampled_from([b"A: b", b"\r", b"\n", b"\r\n", b" ", b"x"]), max_size=12).map(b"".join))

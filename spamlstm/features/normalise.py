@@ -7,8 +7,11 @@ from spamlstm.features.disguise import fold_lookalikes, fold_pictures, foreign, 
 from spamlstm.features.urls import url_host
 
 _ZERO_WIDTH = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u3164\U000e0000-\U000e007f]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# A few such characters are harmless: a byte order mark, the joiners of emojis.
+_MOST_INVISIBLE = 3
 # A long run of characters that are not letters. NFKC normalisation sorts combining marks in such a run, which takes
 # quadratic time.
 _MOST_SIGNS = 100
@@ -37,6 +40,9 @@ _MAX_WORD = 40
 _WORDS, _TOO_LONG = bytes(0x20 if code == 0x20 else 0x61 for code in range(0x100)), b"a" * (_MAX_WORD + 1)
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 _ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r\x1c\x1d\x1e\x1f", b" " * 9)
+# Control characters, which mail programs do not show, except spaces and the substitutes of marks.
+_CONTROLS = bytes([*range(4, 9), *range(14, 28), 127])
+_WITHOUT_CONTROLS = dict.fromkeys((*_CONTROLS, *map(ord, "".join(_ASCII_MARKS))))
 _SPACES = re.compile(rb"  +")
 
 
@@ -52,11 +58,14 @@ def normalise(text: str) -> tuple[str, set[str]]:
     The text is in NFKC and lower case, without zero-width characters and letters in disguise. Links are reduced to
     ⟦url⟧ and their host. Addresses, long numbers and long runs of characters are replaced.
     """
+    whole = text
     odd: set[str] = set()
     if not text.isascii():
         text, odd = _visible_letters(text)
     text = text.lower()
-    is_plain = text.isascii() and "\1" not in text and "\2" not in text and "\3" not in text
+    if "\1" in text or "\2" in text or "\3" in text:
+        return _normalise_without_controls(whole)
+    is_plain = text.isascii()
     url, address = _ASCII_MARKS if is_plain else _MARKS
     if "://" in text:
         text = _without_links(text, url)
@@ -64,10 +73,20 @@ def normalise(text: str) -> tuple[str, set[str]]:
         text = _without_addresses(text, address)
     text, found = join_letters(text, marked=is_plain)
     odd.update(found)
-    text = _without_long_words(_single_spaced(_without_runs(text)))
+    spaced = _single_spaced(_without_runs(text))
+    if spaced is None:
+        return _normalise_without_controls(whole)
+    text = _without_long_words(spaced)
     if is_plain and "\1" in text:
         text = text.replace(url, _MARKS[0]).replace(address, _MARKS[1])
     return text, odd
+
+
+def _normalise_without_controls(text: str) -> tuple[str, set[str]]:
+    """Return the result of `normalise` for text with control characters, which few messages have."""
+    shown = text.translate(_WITHOUT_CONTROLS)
+    normal, odd = normalise(shown)
+    return normal, odd | {"zerowidth"} if len(text) - len(shown) > _MOST_INVISIBLE else odd
 
 
 def _visible_letters(text: str) -> tuple[str, set[str]]:
@@ -84,8 +103,7 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
         text = unicodedata.normalize("NFKC", text)
     if _ZERO_WIDTH.search(foreign(text)):
         text, removed = _ZERO_WIDTH.subn("", text)
-        # A few such characters are harmless: a byte order mark, the joiners of emojis.
-        if removed > 3:
+        if removed > _MOST_INVISIBLE:
             odd.add("zerowidth")
     text, decorated = strip_decoration(text)
     if decorated:
@@ -93,6 +111,8 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
     text, folded = fold_lookalikes(text)
     if folded:
         odd.add("confusable")
+    # Braille without dots looks like a space.
+    text = text.replace("\u2800", " ")
     # The small letter of a Turkish capital has a mark, which its own small letter does not have.
     return text.replace("İ", "i"), odd
 
@@ -127,12 +147,15 @@ def _runs(text: str) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _single_spaced(text: str) -> str:
-    """Return the words of `text` with single spaces between them."""
+def _single_spaced(text: str) -> str | None:
+    """Return the words of `text` with single spaces between them, or None if there are control characters."""
     if not text.isascii() and any(map(str.isspace, foreign(text))):
-        return " ".join(text.split())
-    data = text.encode("utf-8", "surrogatepass").translate(_ASCII_SPACES)
-    return _SPACES.sub(b" ", data).strip().decode("utf-8", "surrogatepass")
+        text = " ".join(text.split())
+    data = text.encode("utf-8", "surrogatepass")
+    spaced = data.translate(_ASCII_SPACES, _CONTROLS)
+    if len(spaced) < len(data):
+        return None
+    return _SPACES.sub(b" ", spaced).strip().decode("utf-8", "surrogatepass")
 
 
 def _without_long_words(text: str) -> str:

@@ -121,6 +121,7 @@ class MimeReader:
                 boundaries.popitem()
                 self._behind_parts = line_end
                 continue
+            self._behind_parts = len(self.raw)
             inner, begin = self.headers.read(line_end)
             self._alternative, self._attached, is_digest = boundaries[boundary]
             if is_digest and not any(name == "content-type" for name, _ in inner):

@@ -46,6 +46,12 @@ def spell(text: str, table: dict[str, str]) -> str:
         ("\u200b".join(PLAIN), "zerowidth"),
         ("\u00ad".join(PLAIN), "zerowidth"),
         ("\u2060\ufeff".join(PLAIN), "zerowidth"),
+        ("\u180b".join(PLAIN), "zerowidth"),
+        ("\U000e0100".join(PLAIN), "zerowidth"),
+        ("\ufff9\U0001bca0\U0001d173".join(PLAIN), "zerowidth"),
+        ("\1".join(PLAIN), "zerowidth"),
+        ("\x7f".join(PLAIN), "zerowidth"),
+        ("\b\x1b\u200b".join(PLAIN), "zerowidth"),
         (" ".join(PLAIN.replace(" ", "\xa0")), "spaced"),
         *((" ".join(map(sign.join, PLAIN.split())), "spaced") for sign in ".-_*·"),
         (PLAIN.replace("money", "m0ney").replace("wallet", "wall3t"), "leet"),
@@ -150,3 +156,11 @@ def test_decorated_letters(mark, form):
 def test_any_text_may_be_decorated_or_not(text):
     """Any characters have an answer."""
     assert is_decorated(text) in (True, False)
+
+
+@given(st.text(st.sampled_from("ab 1@:/.\1\2\3\b\x1b\x7f\u200bé⟦"), max_size=40))
+def test_control_characters(text):
+    """Control characters, which no mail program shows, change nothing else, and none of them is in the result."""
+    found, _ = normalise(text)
+    assert found == normalise("".join([one for one in text if one not in "\1\2\3\b\x1b\x7f"]))[0]
+    assert not set(map(ord, found)) & {*range(32), 127}

@@ -96,6 +96,15 @@ def test_not_shown(subtype):
     assert parse_message(mixed(PLAIN, f"Content-Type: text/{subtype}\n\nsecret words")).text.strip() == LETTER
 
 
+def test_a_part_behind_an_inner_multipart_is_not_text():
+    """A file that follows an inner multipart is not read as text behind the parts, even if the mail has no end."""
+    inner = (
+        "Content-Type: multipart/mixed; boundary=inner\n\n--inner\nContent-Type: text/plain\n\nSee below.\n--inner--\n"
+    )
+    raw = mixed(inner, f"Content-Type: application/pdf; name=a.pdf\n\n{LETTER}").rpartition(b"\n--")[0]
+    assert parse_message(raw).text.strip() == "See below."
+
+
 def test_messages_in_messages_are_bounded():
     """Messages that are encoded one in another are read up to a limit, and the limit is a defect."""
     raw = INNER

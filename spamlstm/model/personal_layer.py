@@ -31,7 +31,7 @@ from spamlstm.verdict import logistic
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "10"
+SHAPE = "11"
 
 
 # A mailbox that is learned once teaches less than it shows. If all labels are history, the effect of the weights is
@@ -69,9 +69,14 @@ LEAST_SHARPNESS = 0.5
 DOUBT = 2.2
 HALF_DOUBT_LABELS = 2000
 CORRECTION = 6
-# Mail unlike labelled mail becomes spam only if the weights towards spam exceed SURE, in log-odds. With many labels,
-# half of SURE is enough.
-SURE = 7.0
+# Mail unlike labelled mail becomes spam only if its score exceeds the threshold by a margin, because the headers that a
+# server writes in all mail have weights too. The margin is MARGIN times the usual weight of spam: the mean sum of
+# weights that spam of history has before it is learned, over about the latest USUAL messages. Before there is history,
+# it is FIRST_USUAL. The margin falls to 0 as the likeness rises to 1, and as the base score rises from 0 to the
+# threshold. As the share of corrections among the labels rises to 1, it falls to MARGIN_OF_CORRECTIONS of itself.
+MARGIN = 0.9
+USUAL, FIRST_USUAL = 100, 7.0
+MARGIN_OF_CORRECTIONS = 0.3
 # A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
 # mail.
 LIKE = 0.5
@@ -84,8 +89,9 @@ KNOWN = 0.5
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
 _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
-# The numbers of labels, of history, and of messages without text, the sums of base errors, and the counts of labels.
-_HEAD = struct.Struct("<3q4d8d")
+# The numbers of labels, of history, of spam of history, and of messages without text, the usual weight of spam, the
+# sums of base errors, and the counts of labels.
+_HEAD = struct.Struct("<4q5d8d")
 # The sizes of the states of the correspondents, the likeness and the scores of ham, which come first.
 _SIZES = struct.Struct("<3Q")
 
@@ -99,7 +105,8 @@ class PersonalLayer:
         # The errors of the base score about ham and about spam, not certain and certain.
         self._base_errors = [0.0, 0.0, 0.0, 0.0]
         self._balance = LabelBalance()
-        self._history = self._without_text = 0
+        self._history = self._spam_history = self._without_text = 0
+        self._usual_weight = FIRST_USUAL
         self._weights = FeatureWeights()
         self._recent = RecentLabels()
         self._likeness = Likeness()
@@ -184,8 +191,11 @@ class PersonalLayer:
         base = min(max(prior or 0.0, -MOST_PRIOR), MOST_PRIOR)
         by_layer = sign * self._weights.fast_sum_of(features)
         error = logistic(-min(by_layer, by_layer + sign * self._trust(base) * base))
-        share = self._weights.share_learned(features)
-        score = self._score_by_weights(self._weights.sum_of(features), prior, share)
+        share, weight = self._weights.share_learned(features), self._weights.sum_of(features)
+        score = self._score_by_weights(weight, prior, share)
+        if history and spam:
+            self._spam_history += 1
+            self._usual_weight += (weight - self._usual_weight) / min(self._spam_history + 1, USUAL)
         if history and not spam and self.labels and self._likeness.of(share) >= LIKE:
             self.ham_scores.add(score)
         # The usual targets are used, because the user's may change before the labels are learned again.
@@ -212,10 +222,18 @@ class PersonalLayer:
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
             score += few * min(max(weight / few + DOUBT + 1, 0.0), 1.0) * max(base - score, 0.0)
-        likeness, kept = self._likeness.of(share), limits.kept(score, prior=base)
-        if base < limits.spam and weight > SURE * max(few, 0.5):
-            kept = score
-        return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
+        likeness = self._likeness.of(share)
+        score += likeness * (self.ham_scores.adjusted(score, limits) - score)
+        kept = limits.kept(score, prior=base)
+        if base < limits.spam <= score:
+            unlike = (1 - likeness) * (1 - max(base, 0.0) / limits.spam)
+            return score if score >= limits.spam + unlike * self._margin() else kept
+        return likeness * score + (1 - likeness) * kept
+
+    def _margin(self) -> float:
+        """Return the margin in log-odds for mail with the likeness 0 and a base score of at most 0."""
+        corrections = 1 - self._history / max(self.labels, 1)
+        return MARGIN * max(self._usual_weight, 0.0) * (1 - (1 - MARGIN_OF_CORRECTIONS) * corrections)
 
     def _score_by_weights(self, weight: float, prior: float | None, share: float) -> float:
         """Return the score by the sum of weights and the base score, without near-duplicates.
@@ -242,7 +260,13 @@ class PersonalLayer:
         """Return the state of the layer as bytes for `load`."""
         labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
         head = _HEAD.pack(
-            self.labels, self._history, self._without_text, *self._base_errors, *self._balance.counts.flat
+            self.labels,
+            self._history,
+            self._spam_history,
+            self._without_text,
+            self._usual_weight,
+            *self._base_errors,
+            *self._balance.counts.flat,
         )
         small = self.correspondents.dump(), self._likeness.dump(), self.ham_scores.dump()
         parts = (part.tobytes() for part in self._parts())
@@ -266,8 +290,9 @@ class PersonalLayer:
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
         if len(state) < end or (len(state) - end) % _LABEL.size:
             raise ValueError(f"the state has a wrong size of {len(state)} bytes")
-        number, history, without_text, *counts = _HEAD.unpack_from(state)
-        if not 0 <= min(history, without_text) <= max(history, without_text) <= number or not all(
+        number, history, spam_history, without_text, usual_weight, *counts = _HEAD.unpack_from(state)
+        parts_of_number = history, spam_history, without_text
+        if not 0 <= min(parts_of_number) <= max(parts_of_number) <= number or not all(
             math.isfinite(one) and one >= 0 for one in counts
         ):
             raise ValueError("a count is negative or not finite")
@@ -279,6 +304,7 @@ class PersonalLayer:
         self.correspondents = correspondents
         self._likeness, self.ham_scores = likeness, ham_scores
         self._recent.count, self._history, self._without_text = number, history, without_text
+        self._spam_history, self._usual_weight = spam_history, usual_weight
         self._base_errors = counts[:4]
         self._balance.counts[:] = np.reshape(counts[4:], self._balance.counts.shape)
         for part, values in zip(parts, saved, strict=True):

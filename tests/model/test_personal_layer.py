@@ -71,18 +71,25 @@ def test_many_labels_withdraw_a_spam_verdict_without_large_weights():
     assert kept >= limits.spam > withdrawn
 
 
-def test_unlike_mail_becomes_spam_only_by_large_weights():
-    """Mail unlike labelled mail becomes spam if the weights of its features are very large, and not otherwise."""
+@pytest.mark.parametrize("base", [-1.0, 0.0, 2.2, 4.3])
+def test_unlike_mail_becomes_spam_only_far_above_the_threshold(base):
+    """Mail unlike labelled mail becomes spam if its score exceeds the threshold by a margin, and not otherwise.
+
+    The margin is smaller the nearer the base score is to the threshold.
+    """
     limits = Limits(-1.5, 4.4)
     layer, rng = taught([(b"usual", False, -SURE)] * 200 + [(b"rare", True, SURE)] * 200)
-    some = mail(rng, b"rare")
-    unlike = np.union1d(some, np.arange(0, 1 << 20, 4001, dtype=np.uint32))
+    unlike = np.union1d(mail(rng, b"rare"), np.arange(0, 1 << 20, 4001, dtype=np.uint32))
     assert layer.likeness(unlike) == 0
-    weight = layer._weights.sum_of(unlike) - layer._balance.bias
-    for factor in (0.4, 1.2):
-        layer._weights.averaged *= factor * personal_layer.SURE / weight
-        weight = layer._weights.sum_of(unlike) - layer._balance.bias
-        assert ((layer.score(unlike, 2.0, limits=limits) or 0) >= limits.spam) == (factor > 1)
+    weights, full = layer._weights.averaged.copy(), layer.score(unlike, base)
+    layer._weights.averaged[:] = 0
+    without = layer.score(unlike, base)
+    margin = layer._margin() * (1 - max(base, 0) / limits.spam)
+    assert layer._margin() > 1
+    for beyond in (0.0, 0.9 * margin, 1.1 * margin + 0.01):
+        # The score is linear in the weights.
+        layer._weights.averaged[:] = weights * (limits.spam + 0.001 + beyond - without) / (full - without)
+        assert (layer.score(unlike, base, limits=limits) >= limits.spam) == (beyond > margin)
 
 
 def test_one_kind_after_the_other():

@@ -58,8 +58,8 @@ class Recipe:
     dressed: float = 0.3  # share of modern mail (see synthetic.modern) in each class, if there is any
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
     weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
-    bare: float = 0.35  # share of messages of which the wide parts see only the text
-    lent: float = 0.2  # share of the spam that the wide parts see with facts, or the whole header, of a ham message
+    bare: float = 0.3  # share of messages of which the wide parts see only the text
+    lent: float = 0.3  # share of the spam that the wide parts see with facts, or the whole header, of a ham message
     smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)

@@ -57,7 +57,7 @@ def fit(
     wide_rate: options.WideRate = 0.2,
     wide_parts: options.WideParts = 4,
     bare: options.Bare = 0.3,
-    lent: options.Lent = 0.3,
+    lent: options.Lent = 0.2,
     seed: options.Seed = 1,
     kept: options.Kept = None,
     threads: options.Threads = 0,

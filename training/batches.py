@@ -51,30 +51,9 @@ def without_facts(example: Example) -> Example:
     return Example(header, tuple(windows), example.spam)
 
 
-def with_facts_of(example: Example, donor: Example, *, trace: bool = False) -> Example:
-    """Return a message with the facts about the header of another message, `donor`, and with its trace if `trace`."""
-    (facts, theirs), (_, text) = facts_and_text(donor.header), facts_and_text(example.header)
-    if trace:
-        before, _, behind = _at_trace(text)
-        text = np.concatenate((before, _at_trace(theirs)[1], behind))
-    return Example(np.concatenate((facts, text)), example.windows, example.spam)
-
-
 def with_header_of(example: Example, donor: Example) -> Example:
     """Return a message with the whole header of another message, `donor`: sender, subject, trace, hosts and files."""
     return Example(donor.header, example.windows, example.spam)
-
-
-def _at_trace(text: Ids) -> tuple[Ids, Ids, Ids]:
-    """Return the parts of the text of a header before its trace, of its trace, and behind it."""
-    start, end = (_place(text, SECTION_IDS[name]) for name in ("trace", "hosts"))
-    return text[:start], text[start:end], text[max(start, end) :]
-
-
-def _place(text: Ids, mark: int) -> int:
-    """Return the first place of a section mark, or the length of the text if it is missing."""
-    found = np.flatnonzero(text == mark)
-    return int(found[0]) if len(found) else len(text)
 
 
 def batches(examples: Sequence[Example], *, tokens: int, rng: np.random.Generator) -> Iterator[Batch]:

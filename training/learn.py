@@ -18,17 +18,7 @@ from torch.nn import functional
 
 from spamlstm.model.network import HIGHEST_SHARE
 
-from .batches import (
-    Batch,
-    Example,
-    batches,
-    collate,
-    rows,
-    split_by_tokens,
-    with_facts_of,
-    with_header_of,
-    without_facts,
-)
+from .batches import Batch, Example, batches, collate, rows, split_by_tokens, with_header_of, without_facts
 from .network import Deep, Judge, Network, NetworkConfig, Wide
 from .progress import silent
 from .recombination import Lessons, Recombination, lessons
@@ -59,7 +49,7 @@ class Recipe:
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
     weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
     bare: float = 0.3  # share of messages of which the wide parts see only the text
-    lent: float = 0.3  # share of the spam that the wide parts see with facts, or the whole header, of a ham message
+    lent: float = 0.2  # share of the spam that the wide parts see with the header of a ham message
     smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)
@@ -292,15 +282,15 @@ def _messages(
 ) -> Iterator[tuple[Batch, int]]:
     """Yield batches of messages for one epoch.
 
-    A share `bare` of the messages has no facts. A share `lent` of the spam has the header, or a part of it, of a ham
-    message of the epoch: a spammer can set up a new domain so that all relations are right, and write any other header.
+    A share `bare` of the messages has no facts. A share `lent` of the spam has the header of a ham message of the
+    epoch: a spammer can set up a new domain so that all relations are right, and write any other header.
     """
     order = rng.choice(len(mail.examples), recipe.per_epoch, p=mail.probability)
     chosen = [mail.examples[index] for index in order.tolist()]
     ham = [example for example in chosen if example.spam < 0.5]
     if ham and lent:
         chosen = [
-            _with_lent(example, ham[rng.integers(len(ham))], rng)
+            with_header_of(example, ham[rng.integers(len(ham))])
             if example.spam > 0.5 and rng.random() < lent
             else example
             for example in chosen
@@ -309,12 +299,6 @@ def _messages(
         chosen = [without_facts(example) if rng.random() < bare else example for example in chosen]
     for batch in batches(chosen, tokens=recipe.batch_tokens, rng=rng):
         yield batch, len(batch.labels)
-
-
-def _with_lent(example: Example, donor: Example, rng: np.random.Generator) -> Example:
-    """Return a message with the facts of `donor`, its facts and trace, or its whole header."""
-    how = rng.integers(3)
-    return with_header_of(example, donor) if how == 2 else with_facts_of(example, donor, trace=how == 1)
 
 
 def _lessons(

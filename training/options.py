@@ -28,10 +28,7 @@ Bare = Annotated[
     float, typer.Option(min=0, max=1, help="Share of messages of which the linear models see only the text.")
 ]
 Lent = Annotated[
-    float,
-    typer.Option(
-        min=0, max=1, help="Share of the spam that the linear models see with the header, or its facts, of ham."
-    ),
+    float, typer.Option(min=0, max=1, help="Share of the spam that the linear models see with the header of ham.")
 ]
 WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]

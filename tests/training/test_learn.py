@@ -6,21 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spamlstm.errors import DataError
-from spamlstm.features.render import SECTIONS
 from training import fit, learn
-from training.batches import FACTS_END, SECTION_IDS, Example, with_facts_of, with_header_of, without_facts
+from training.batches import FACTS_END, Example, with_header_of, without_facts
 from training.learn import Mail, Run
 from training.network import Network
 from training.recombination import Recombination
 from training.sampling import probabilities, split
 
 pytestmark = pytest.mark.train
-# The token ids of headers, with section marks in any order.
-HEADERS = st.lists(st.integers(FACTS_END - 9, FACTS_END + 9), max_size=30)
 
 
 @pytest.fixture(scope="module")
@@ -132,41 +127,6 @@ def test_a_message_without_facts_keeps_its_text():
     assert bare.spam == 1.0
 
 
-def test_lent_facts_are_those_of_the_donor():
-    """A message with the facts of another message keeps its own words and label."""
-    own = Example(np.array([1, 2, FACTS_END, 900]), (np.array([FACTS_END - 1, 901]),), spam=1.0)
-    donor = Example(np.array([3, FACTS_END - 2, FACTS_END, 700]), (np.array([701]),), spam=0.0)
-    made = with_facts_of(own, donor)
-
-    assert made.header.tolist() == [3, FACTS_END - 2, FACTS_END, 900]
-    assert [window.tolist() for window in made.windows] == [[FACTS_END - 1, 901]]
-    assert made.spam == 1.0
-
-
-def test_a_lent_trace_is_that_of_the_donor():
-    """With the trace of another message, a message keeps its sender, subject, hosts and body."""
-    marks = [SECTION_IDS[name] for name in SECTIONS]
-    sender, subject, trace, hosts, files, body = marks
-    own = Example(np.array([1, sender, 900, subject, 901, trace, 902, 903, hosts, 904, files, body]), (), spam=1.0)
-    donor = Example(np.array([2, sender, 700, subject, trace, 702, hosts, 704, files, 705, body]), (), spam=0.0)
-    made = with_facts_of(own, donor, trace=True)
-
-    assert made.header.tolist() == [2, sender, 900, subject, 901, trace, 702, hosts, 904, files, body]
-
-
-@given(HEADERS, HEADERS)
-def test_a_lent_trace_loses_no_other_token(own, donor):
-    """Whatever sections a header has, all its tokens but the facts and the trace are kept, in their order."""
-    made = with_facts_of(Example(np.array(own), (), 1.0), Example(np.array(donor), (), 0.0), trace=True)
-    trace, hosts = SECTION_IDS["trace"], SECTION_IDS["hosts"]
-    text = [one for one in own if one >= FACTS_END]
-    start = text.index(trace) if trace in text else len(text)
-    end = text.index(hosts) if hosts in text else len(text)
-    kept = text[:start] + text[max(start, end) :]
-    rest = iter(made.header.tolist())
-    assert all(one in rest for one in kept)
-
-
 def test_a_lent_header_is_whole():
     """With the header of another message, a message keeps its body and label."""
     own = Example(np.array([1, FACTS_END, 900]), (np.array([901]),), spam=1.0)
@@ -177,8 +137,8 @@ def test_a_lent_header_is_whole():
     assert made.spam == 1.0
 
 
-def test_only_spam_gets_the_facts_of_ham(task):
-    """With `lent` 1, all spam of an epoch has the facts of ham, and ham keeps its own."""
+def test_only_spam_gets_the_header_of_ham(task):
+    """With `lent` 1, all spam of an epoch has the facts in the header of ham, and ham keeps its own."""
     ham, spam = np.array([1, FACTS_END, 900]), np.array([2, FACTS_END, 901])
     mail = Mail([Example(ham, (ham[2:],), 0.0), Example(spam, (spam[2:],), 1.0)], np.array([0.5, 0.5]))
     recipe = replace(task[3], per_epoch=200)

@@ -14,8 +14,8 @@ from spamlstm.corpus import mbox
 from spamlstm.errors import reason_of
 from spamlstm.files import open_any, open_regular
 from spamlstm.maildir.names import DELIVERED, PARTS
+from spamlstm.message.beginning import begins_like_mail
 from spamlstm.message.compression import decompressed, is_compressed
-from spamlstm.message.headers import begins_like_mail
 
 # The largest size of a message; mail servers accept far less. A larger message is truncated and marked as defective.
 MOST_BYTES = 64 << 20

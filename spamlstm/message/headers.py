@@ -5,6 +5,7 @@ If a limit is reached, a description such as "headers too long" is added to `def
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from spamlstm.message.charset import ASCII, codec_name, decode, guess
 from spamlstm.message.content_value import ENCODED, content_value, transfer_encoding
@@ -37,6 +38,8 @@ _KNOWN_HEADER = re.compile(
 )
 # If more lines than this are not fields, the text begins at the first of them.
 _MOST_NOT_FIELDS = 5
+# Below a first line that is not a field, headers begin if at least this number of known ones follows.
+_FEWEST_KNOWN = 3
 _CONTENT_NAMES = ("content-type", "content-disposition")
 
 Headers = tuple[tuple[str, str], ...]
@@ -44,11 +47,8 @@ Headers = tuple[tuple[str, str], ...]
 BLOCK = 256 << 10
 # The size of the first piece that is searched for a blank line. Most header blocks are shorter.
 _FIRST_PIECE = 4 << 10
-BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xe2\x80\x8b")
-"""The mark that begins UTF-8 text, and the zero-width space that some programs write in its place."""
 _HEADER_START = re.compile(rb"\n[^ \t]")
 _LAST_HEADER_START = re.compile(rb".*\n(?=[^ \t])", re.DOTALL)
-_HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 
 
 class HeaderReader:
@@ -131,7 +131,7 @@ class HeaderReader:
             end = body = start + most
         else:
             end = body = len(raw)
-        if not _HEADER_NAME.match(raw, start, start + 200):
+        if not _HEADER_NAME.match(raw, start, start + 200) and not (top and _begins_below(raw, start, end)):
             self._defects["no headers" if top else "part without header"] = None
             return start, start
         # No header begins with two dashes, so this is the first boundary, and the blank line above it is missing.
@@ -194,6 +194,13 @@ class HeaderReader:
             found["type"] = "text/html" if "html" in found["type"] else "text/plain"
         found["multipart"] = f"{multipart}/mixed" if multipart == "multipart" else multipart
         return found
+
+
+def _begins_below(raw: bytes, start: int, end: int) -> bool:
+    """Return whether headers begin below a few lines that are none, such as those of a delivery protocol."""
+    if len(list(islice(_NOT_A_FIELD.finditer(raw, start, end), _MOST_NOT_FIELDS + 1))) > _MOST_NOT_FIELDS:
+        return False
+    return len({match[0].lower() for match in islice(_KNOWN_HEADER.finditer(raw, start, end), 100)}) >= _FEWEST_KNOWN
 
 
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:
@@ -305,18 +312,6 @@ def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
             stop = end_of_header(raw, start, end)
         yield start, stop
         start = stop
-
-
-def without_marks(start: bytes) -> bytes:
-    """Return the start of a message without the blank lines, byte order marks and zero-width spaces at its top."""
-    start = start.lstrip()
-    return start.lstrip(b"\xef\xbb\xbf\xe2\x80\x8b \t\r\n") if start.startswith(BYTE_ORDER_MARKS) else start
-
-
-def begins_like_mail(raw: bytes) -> bool:
-    """Return whether the first line that is not blank is a header field or an mbox separator."""
-    start = without_marks(raw[:1024])
-    return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
 
 
 def _any_of(names: Sequence[str], *, top: bool = True) -> str:

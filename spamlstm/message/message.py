@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from spamlstm.message.beginning import BYTE_ORDER_MARKS, start_of_head
 from spamlstm.message.charset import decode_words, guess
-from spamlstm.message.headers import BLOCK, BYTE_ORDER_MARKS, MAX_VALUE, Headers, without_marks
+from spamlstm.message.headers import BLOCK, MAX_VALUE, Headers
 from spamlstm.message.mime import MimeReader, Part
 from spamlstm.message.page import MAX_LINKS, Page
 from spamlstm.message.part_text import shown_text
@@ -93,7 +94,10 @@ def address(value: str) -> str:
 
     An address in angle brackets has priority over an address in the display name.
     """
-    value = value[:MAX_VALUE]
+    # The address follows the display name, so a long name does not hide it.
+    value = value[-MAX_VALUE:] if "<" not in value[:MAX_VALUE] else value[:MAX_VALUE]
+    if '"@' in value or ")@" in value or "@(" in value:
+        return next(iter(addresses(value)), "")
     bracketed = value.rfind("<")
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
     return match[0].lower().strip(".'") if match else ""
@@ -159,7 +163,7 @@ def parse_message(raw: bytes) -> Message:
     raw, repairs = _repaired(raw)
     reader = MimeReader(raw)
     reader.defects.update(repairs)
-    headers, start = reader.headers.read(_start_of_head(raw), top=True)
+    headers, start = reader.headers.read(start_of_head(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))
     shown = shown_text(reader.shown)
@@ -220,11 +224,3 @@ def _with_newlines(raw: bytes) -> bytes:
 
 def _in_brackets(value: str) -> str:
     return (value.rpartition("<")[2].partition(">")[0] or value).strip().lower()
-
-
-def _start_of_head(raw: bytes) -> int:
-    """Return the position of the headers, after blank lines, byte order marks and an mbox `From ` line at the top."""
-    start = len(raw[:1024]) - len(without_marks(raw[:1024]))
-    if raw.startswith((b"From ", b">From "), start):
-        return raw.find(b"\n", start) + 1 or len(raw)
-    return start

@@ -22,8 +22,8 @@ from spamlstm.features.render import cut_windows, render
 from spamlstm.features.route import Route
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
 from spamlstm.features.style import ENCRYPTED_TYPES
+from spamlstm.message.beginning import begins_like_mail
 from spamlstm.message.compression import compression_defect
-from spamlstm.message.headers import begins_like_mail
 from spamlstm.message.message import Message, addresses, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 

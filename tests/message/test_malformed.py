@@ -78,6 +78,8 @@ WHOLE = {
     "nothing below the header": TOP + PLAIN + TEXT.encode(),
     "nothing below the header, base64": TOP + PLAIN + b"Content-Transfer-Encoding: base64\n" + BASE64,
     "a line that is no field": TOP + b"this line is no field\n" + PLAIN + b"\n" + TEXT.encode(),
+    "lines of a delivery protocol above the header": b"EHLO x\nDATA\n" + letter(PLAIN, TEXT.encode()),
+    "spaces before the colons": letter(PLAIN, TEXT.encode()).replace(b":", b" :", 4),
     "a boundary below the header": TOP + EDGE + b"--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n",
     "spaces below the header of a part": letter(EDGE, b"--edge\n" + PLAIN + b" \n" + TEXT.encode() + b"\n--edge--\n"),
     "nothing below the header of a part": letter(EDGE, b"--edge\n" + PLAIN + TEXT.encode() + b"\n--edge--\n"),

@@ -180,6 +180,8 @@ class TestHeaders:
             ('"ceo@bank.example" <x@evil.example>', "x@evil.example", "ceo@bank.example"),
             ("x@example.org (Ann B)", "x@example.org", "Ann B"),
             ("=?utf-8?q?J=C3=B6rg?= <j@example.org>", "j@example.org", "Jörg"),
+            ('"ceo@bank.example"@evil.example', "ceo_bank.example@evil.example", ""),
+            ("ann(b)@(c)example.org", "ann@example.org", "b"),
             ("nobody", "", ""),
             ("", "", ""),
         ],

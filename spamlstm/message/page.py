@@ -18,7 +18,8 @@ _SPACES = re.compile("  +")
 # A block or a line break separates words; an inline tag (V<span>ia</span>gra) must not.
 BLOCKS = (
     r"<(?=/?(?:t(?:[dhr]|able|itle)|p(?:re)?|div|br|[uo]l|li|h(?:[1-6r]|eader)"
-    r"|blockquote|center|option|section|article|footer)(?![\w\x80-\xff]))"
+    r"|blockquote|center|option|section|article|footer|d(?:[dlt]|etails|ir)|f(?:ieldset|ig(?:ure|caption))"
+    r"|a(?:ddress|side)|caption|legend|m(?:ain|enu)|nav|summary)(?![\w\x80-\xff]))"
 )
 _BLOCK_BYTES = re.compile(BLOCKS.encode(), re.IGNORECASE)
 

@@ -66,6 +66,8 @@ _ENCODED_WORD = re.compile(
 _UTF_7 = re.compile(r"\+([A-Za-z0-9+/]*+)-?")
 # The most encoded characters of UTF-7 that are decoded in one text.
 _MAX_UTF_7 = 50_000
+# The most texts in base64, one behind another, that are decoded for themselves.
+_MAX_BASE64 = 20_000
 # Encoded words are decoded only in this many characters of a header value.
 _MAX_WORDS = 20_000
 # Codecs for bytes that are not UTF-8: the pattern matches pairs of lead byte and trail byte typical of the codec. The
@@ -251,7 +253,11 @@ def decode_base64(data: bytes) -> bytes:
     Padding in the middle ends one text and begins another, because some programs encode each line for itself.
     """
     if data.find(b"=", 0, len(data.rstrip()) - 2) >= 0:
-        return b"".join(map(decode_base64, data.split(b"=")))
+        return b"".join(map(_decode_one_base64, filter(None, data.split(b"=", _MAX_BASE64))))
+    return _decode_one_base64(data)
+
+
+def _decode_one_base64(data: bytes) -> bytes:
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

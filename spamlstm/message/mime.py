@@ -24,6 +24,9 @@ MAX_PARTS = 500
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
+# What may follow a boundary, and the most lines with a longer boundary that are skipped.
+_BEHIND_BOUNDARY = (b"\n", b"\r", b" ", b"\t", b"--")
+_MAX_LONGER = 100
 # A boundary that is not declared is searched for in this many bytes.
 _MAX_SHORT_PREAMBLE = 4 * 1024
 # The maximum size of all text parts together, in bytes. The text of further parts is not read.
@@ -174,16 +177,16 @@ class MimeReader:
         declared = content.get("boundary", "").encode("utf-8", "replace").rstrip()
         begin, end = max(start - 1, 0), start + MAX_PREAMBLE
         if declared and len(declared) < MAX_BOUNDARY:
-            at = self.raw.find(b"\n--" + declared, begin, end)
-            after = at + 3 + len(declared)
             # The declared boundary may be the beginning of the one that the parts use.
-            if at >= 0 and (
-                self.raw.startswith((b"\n", b"\r", b" ", b"\t", b"--"), after)
-                or re.compile(rb"\n--" + re.escape(declared) + rb"(?:\s|--)").search(self.raw, after, end)
-            ):
-                return declared
+            for _ in range(_MAX_LONGER):
+                begin = self.raw.find(b"\n--" + declared, begin, end)
+                if begin < 0:
+                    break
+                begin += 3 + len(declared)
+                if self.raw.startswith(_BEHIND_BOUNDARY, begin):
+                    return declared
         self.defects["wrong boundary"] = None
-        used = _USED_BOUNDARY.search(self.raw, begin, start + _MAX_SHORT_PREAMBLE)
+        used = _USED_BOUNDARY.search(self.raw, max(start - 1, 0), start + _MAX_SHORT_PREAMBLE)
         return used[1] if used and used[1] not in boundaries else b""
 
     def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:

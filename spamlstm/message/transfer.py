@@ -79,7 +79,9 @@ def _base64(piece: bytes, defects: dict[str, None]) -> bytes:
     A text that is not base64 is returned as it is.
     """
     end = len(piece)
-    if b" " in piece and (words := _TWO_WORDS.search(piece)):
+    words = _TWO_WORDS.search(piece) if b" " in piece else None
+    # Base64 below words is decoded together with them, as in mail programs. Otherwise, words above it would hide it.
+    if words and not _LIKE_BASE64.search(piece, words.end()):
         end = piece.rfind(b"\n", 0, words.start()) + 1
         if not _LIKE_BASE64.search(piece[:end]):
             defects["text not in base64"] = None

@@ -17,7 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.evaluation.metrics import calibration_error, one_minus_roca_pct, sm_at_hm
 from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
-from spamlstm.model.network import Wide, graph_inputs
+from spamlstm.model.network import Wide, row_logits
 
 from . import calibrate, card, export, learn, weights
 from .batches import Example, collate, rows
@@ -164,9 +164,7 @@ class _Exported:
         for start in range(0, len(sample), 32):
             some = sample[start : start + 32]
             batch = collate([rows(example, 1) for example in some], [False] * len(some))
-            logits = session.run(None, graph_inputs(batch.ids, batch.lengths, self.wide))[0]
-            if self.wide is not None:
-                logits = self.wide.logits(batch.ids, batch.lengths) + self.wide.spec.deep_vote * logits
+            logits = row_logits(session, batch.ids, batch.lengths, self.wide)
             found[start : start + 32] = logits
         return found
 

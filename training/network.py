@@ -17,11 +17,12 @@ The simpler networks of `compare-cells` are the same classes with another `cell`
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model.network import split_facts, wide_features
+from spamlstm.model.network import table_indices, wide_features
 
 from .batches import FACTS_END
 
@@ -214,10 +215,12 @@ class Wide(nn.Module):
 
         Without `facts`, (B, F) indices for whole rows.
         """
-        rows = ids.cpu().numpy(), lengths.cpu().numpy()
+        rows = ids.cpu().numpy()
+        indices = table_indices(rows, lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
+        features = wide_features(rows, indices, buckets=self.buckets, facts=self.facts)
+        found = np.maximum(features - self.buckets, 0)  # the text
         if self.facts:
-            rows = split_facts(*rows, facts=self.facts)
-        found = wide_features(*rows, buckets=self.buckets, pair=PAIR)
+            found = np.concatenate((np.where(features < self.buckets, features, 0), found))
         return torch.from_numpy(found).to(ids.device)
 
 

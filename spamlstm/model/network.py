@@ -39,52 +39,35 @@ def message_logit(windows: Sequence[float]) -> float:
     return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * windows[0]
 
 
-def table_indices(
-    ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]
-) -> "tuple[np.ndarray, np.ndarray]":
-    """Return the table indices of the tokens, int32 (B, T), and of the bigrams, int32 (B, T - 1), for ids (B, T).
+def table_indices(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
+    """Return the table indices of each token, and of its bigram with the next token, int32 (B, 2, T), for ids (B, T).
 
-    The index of padding, behind the lengths (B,), is 0.
-    """
-    import numpy as np
-
-    padding = np.arange(ids.shape[1]) >= lengths[:, None]
-    tokens = ((ids - 1) % (buckets - 1) + 1).astype(np.int32)
-    bigrams = ((ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1).astype(np.int32)
-    tokens[padding] = 0
-    bigrams[padding[:, 1:]] = 0
-    return tokens, bigrams
-
-
-def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
-    """Return the table indices of all tokens and bigrams, int32 (B, 2T - 1), for ids (B, T) and lengths (B,).
-
-    Each distinct index of a row occurs once. All other elements are 0.
-    """
-    import numpy as np
-
-    tokens, bigrams = table_indices(ids, lengths, buckets=buckets, pair=pair)
-    indices = np.concatenate((tokens, bigrams), axis=1)
-    indices.sort(1)
-    repeated = indices[:, 1:] == indices[:, :-1]
-    indices[:, 1:][repeated] = 0
-    return indices
-
-
-def split_facts(ids: "np.ndarray", lengths: "np.ndarray", *, facts: int) -> "tuple[np.ndarray, np.ndarray]":
-    """Return the facts of B rows, then the text of each: ids (2B, T') padded with 0, and lengths (2B,) that may be 0.
-
-    Ids below `facts` are facts. The arguments are ids (B, T) and lengths (B,).
+    The index is 0 for padding, which is behind the lengths (B,), and for the bigram of the last token of a row.
     """
     import numpy as np
 
     row = np.arange(ids.shape[1]) < lengths[:, None]
-    is_fact = row & (ids < facts)
-    chosen = np.concatenate((is_fact, row & ~is_fact))
-    found = np.count_nonzero(chosen, axis=1)
-    rows = np.zeros((len(chosen), max(int(found.max()), 1)), ids.dtype)
-    rows[np.arange(rows.shape[1]) < found[:, None]] = np.concatenate((ids[is_fact], ids[row & ~is_fact]))
-    return rows, found
+    indices = np.zeros((len(ids), 2, ids.shape[1]), np.int32)
+    indices[:, 0] = ((ids - 1) % (buckets - 1) + 1) * row
+    indices[:, 1, :-1] = ((ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1) * row[:, 1:]
+    return indices
+
+
+def wide_features(ids: "np.ndarray", indices: "np.ndarray", *, buckets: int, facts: int) -> "np.ndarray":
+    """Return the features of rows, int32 (B, 2T) in ascending order, for ids (B, T) and their table indices (B, 2, T).
+
+    Ids below `facts` are facts. The feature of a token is its table index, plus `buckets` if the token is not a fact.
+    A bigram of two facts, or of two other tokens, is a feature too. Each feature of a row occurs once. All other
+    elements are 0.
+    """
+    is_text = ids >= facts
+    features: np.ndarray = indices + (is_text * indices.dtype.type(buckets))[:, None]
+    features[indices == 0] = 0
+    features[:, 1, :-1] *= is_text[:, :-1] == is_text[:, 1:]
+    features = features.reshape(len(ids), -1)
+    features.sort(1)
+    features[:, 1:][features[:, 1:] == features[:, :-1]] = 0
+    return features
 
 
 class Wide:
@@ -113,45 +96,64 @@ class Wide:
             raise DataError(f"{shown} is not the table that the manifest describes; install the model again")
         return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))
 
-    def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
-        """Return the logits (B,) for ids (B, T) and lengths (B,).
+    def indices(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
+        """Return the table indices (B, 2, T) of the tokens and bigrams of rows, for ids (B, T) and lengths (B,)."""
+        return table_indices(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
+
+    def logits(self, ids: "np.ndarray", indices: "np.ndarray") -> "np.ndarray":
+        """Return the logits (B,) for ids (B, T) and their table indices.
 
         The weights of the facts are added up and divided by the square root of their number, and so are those of the
         text. A logit is the sum of both, times `scale`, plus `bias`. So a long text does not dilute the facts.
         """
         import numpy as np
 
-        if self.spec.facts:
-            ids, lengths = split_facts(ids, lengths, facts=self.spec.facts)
-        indices = wide_features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
-        count = np.maximum(np.count_nonzero(indices, axis=1), 1)
-        total = self.table.take(indices).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
-        sums = self.spec.scale * total / np.sqrt(count)
-        logits: np.ndarray = (sums.reshape(2, -1).sum(0) if self.spec.facts else sums) + self.spec.bias
+        buckets = self.spec.buckets
+        features = wide_features(ids, indices, buckets=buckets, facts=self.spec.facts)
+        is_text = features >= buckets
+        parts = np.array(((features > 0) & ~is_text, is_text))  # (2, B, 2T)
+        weights = self.table.take(features, mode="wrap") * parts  # a feature of the text has its index plus `buckets`
+        total = weights.sum(2, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
+        logits: np.ndarray = (self.spec.scale * total / np.sqrt(np.maximum(parts.sum(2), 1))).sum(0) + self.spec.bias
         return logits
 
-    def evidence(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
-        """Return what the deep part reads beside the ids (B, T), float32 (B, T, 2): the evidence of tokens and bigrams.
+    def evidence(self, indices: "np.ndarray") -> "np.ndarray":
+        """Return what the deep part reads beside the ids, float32 (B, T, 2), for table indices (B, 2, T).
 
         It is the weight of each token, and that of the bigram of the token and the next one, times `spec.evidence`.
-        The last token of a row has no bigram: its second number is 0, as are the numbers of padding.
         """
         import numpy as np
 
-        tokens, bigrams = table_indices(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
-        found = np.zeros((*ids.shape, 2), np.float32)
-        found[..., 0] = self.table.take(tokens)
-        found[:, :-1, 1] = self.table.take(bigrams)
-        found *= self.spec.scale * self.spec.evidence
+        found = np.empty((len(indices), indices.shape[2], 2), np.float32)
+        weights = self.table.take(indices).transpose(0, 2, 1)
+        np.multiply(weights, np.float32(self.spec.scale * self.spec.evidence), out=found)
         return found
 
 
-def graph_inputs(ids: "np.ndarray", lengths: "np.ndarray", wide: Wide | None) -> "dict[str, np.ndarray]":
-    """Return the inputs of the graph of a deep part by name, for ids (B, T), lengths (B,) and its wide part."""
+def graph_inputs(
+    ids: "np.ndarray", lengths: "np.ndarray", wide: Wide | None, indices: "np.ndarray | None" = None
+) -> "dict[str, np.ndarray]":
+    """Return the inputs of the graph of a deep part by name, for ids (B, T), lengths (B,) and its wide part.
+
+    `indices` are the table indices of the rows, for a caller that has them already.
+    """
     inputs = {"ids": ids, "lengths": lengths}
     if wide is not None and wide.spec.evidence:
-        inputs["evidence"] = wide.evidence(ids, lengths)
+        inputs["evidence"] = wide.evidence(wide.indices(ids, lengths) if indices is None else indices)
     return inputs
+
+
+def row_logits(
+    session: "onnxruntime.InferenceSession", ids: "np.ndarray", lengths: "np.ndarray", wide: Wide | None
+) -> "np.ndarray":
+    """Return the logits (B,) of the graph of a deep part and of its wide part, for ids (B, T) and lengths (B,)."""
+    logits: np.ndarray
+    if wide is None:
+        logits = session.run(["logit"], graph_inputs(ids, lengths, None))[0]
+        return logits
+    indices = wide.indices(ids, lengths)
+    logits = session.run(["logit"], graph_inputs(ids, lengths, wide, indices))[0]
+    return wide.logits(ids, indices) + wide.spec.deep_vote * logits
 
 
 class Network:
@@ -200,10 +202,7 @@ class Network:
         ids = np.full((len(rows), int(lengths.max())), self._bundle.input.pad_id, np.int64)  # (B, T)
         for line, row in zip(ids, rows, strict=True):
             line[: len(row)] = row
-        logits: np.ndarray = self._session.run(["logit"], graph_inputs(ids, lengths, self._wide))[0]
-        if self._wide is not None:
-            logits = self._wide.logits(ids, lengths) + self._wide.spec.deep_vote * logits
-        return logits
+        return row_logits(self._session, ids, lengths, self._wide)
 
 
 def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[list[int]]:

@@ -114,7 +114,8 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     low = source.lower()
     pay(low, budget)
     tree: Any = LexborHTMLParser(part_blocks(source), options=_WITHOUT_EVENTS)
-    scripts = len(tree.css("script"))
+    # A search walks the whole tree, and most pages have no script.
+    scripts = len(tree.css("script")) if b"<script" in low else 0
     texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
     tree.strip_tags(list(INVISIBLE))
     if b"bdo" in low or b"bidi-override" in low:

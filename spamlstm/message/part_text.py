@@ -95,7 +95,7 @@ _FROM_NAMES = (
 # A pattern that begins with a line end is found five times as fast as one that begins with ^.
 _FROM_LINE = re.compile(
     rf"\n(?:[ \t]*+-{{3,}}+[^\n]{{0,80}}\n(?>[ \t\r]*+\n){{0,4}}+)?"
-    rf"[ \t>*|]{{0,8}}(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n(?>[ \t>\r]*+\n){{0,4}}+"
+    rf"[ \t>*|]{{0,8}}+(?:{_FROM_NAMES})\*?\s?[:：]\*?[ \t][^\n]{{1,200}}\n(?>[ \t>\r]*+\n){{0,4}}+"
     r"[ \t>*|]{0,8}[^\W\d_][\w .-]{1,24}\*?\s?[:：]\*?[ \t]"
 )
 # A word of at least two letters. Two characters of a script that is written without spaces are a word.

@@ -12,6 +12,7 @@ from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 from spamlstm.message.part_text import PartKind, ShownText, calendar_text, enriched_text, part_kind
+from spamlstm.message.signed_data import signed_content
 from spamlstm.message.transfer import decoded_pieces, without_uuencoded
 
 if TYPE_CHECKING:
@@ -206,13 +207,15 @@ class MimeReader:
         start = min(start, end)
         mime_type, name = content["type"], content.get("filename") or content.get("name") or ""
         attached = content["disposition"] == "attachment" or (bool(name) and not mime_type.startswith("text/"))
+        kind = part_kind(content, name, attached=attached)
+        if kind is PartKind.SIGNED and self._signed(content, name, start, end):
+            return
         self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
-        kind = part_kind(content, name, attached=attached)
         if kind is PartKind.MESSAGE:
             self._message(content, start, end)
-        elif kind is not PartKind.UNREAD:
+        elif kind not in (PartKind.SIGNED, PartKind.UNREAD):
             within, self._attached = self._attached, self._attached or attached
             self._text(content, start, end, kind, attached=attached)
             self._attached = within
@@ -227,16 +230,33 @@ class MimeReader:
 
     def _message(self, content: dict[str, str], start: int, end: int) -> None:
         """Read a message in an attachment, or one that is encoded."""
+        if raw := self._decoded_message(content, start, end):
+            inner = MimeReader(raw, outer=self)
+            inner.walk(*inner._inner_headers(0))
+
+    def _signed(self, content: dict[str, str], name: str, start: int, end: int) -> bool:
+        """Read the content of a part that is signed as one block, and return whether there is any."""
+        signed = signed_content(self._decoded_message(content, start, end))
+        if signed:
+            self.structure.append("signed")
+            # Without other text, the content is the letter.
+            inner = MimeReader(signed, outer=self)
+            inner._attached = bool(self.shown)
+            inner.walk(*inner.headers.read(0))
+            # The file is what is beside the content: a signature, as in multipart/signed.
+            self.parts.append(Part("application/pkcs7-signature", name[:200], end - start - len(signed), attached=True))
+        return bool(signed)
+
+    def _decoded_message(self, content: dict[str, str], start: int, end: int) -> bytes:
+        """Return the bytes of a message in a part, or b'' if there are too many messages."""
         limits = self.limits
         if limits.messages <= 0 or limits.message_bytes <= 0:
             self.defects["too many messages"] = None
-            return
+            return b""
         limits.messages -= 1
         end = min(end, start + limits.message_bytes)
         limits.message_bytes -= end - start
-        raw = b"".join(decoded_pieces(self.raw, start, end, content.get("transfer", ""), {}))
-        inner = MimeReader(raw, outer=self)
-        inner.walk(*inner._inner_headers(0))
+        return b"".join(decoded_pieces(self.raw, start, end, content.get("transfer", ""), {}))
 
     def _text(self, content: dict[str, str], start: int, end: int, kind: PartKind, *, attached: bool) -> None:
         if self.limits.text <= 0:

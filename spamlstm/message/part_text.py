@@ -15,6 +15,7 @@ class PartKind(Enum):
     PAGE = "page"
     CALENDAR = "calendar"
     MESSAGE = "message"
+    SIGNED = "signed"
     UNREAD = "unread"
 
 
@@ -58,6 +59,8 @@ _KINDS = {
     "message/rfc822": PartKind.MESSAGE,
     "message/global": PartKind.MESSAGE,
     "message/news": PartKind.MESSAGE,
+    "application/pkcs7-mime": PartKind.SIGNED,
+    "application/x-pkcs7-mime": PartKind.SIGNED,
     "message/partial": PartKind.MESSAGE,
 }
 # Subtypes of text that mail programs do not show, or that are read by no person.

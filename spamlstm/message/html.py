@@ -13,6 +13,7 @@ from spamlstm.message.hidden_text import take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
 from spamlstm.message.media_query import applies
 from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
+from spamlstm.message.reversed_text import mark_reversed
 from spamlstm.message.style_sheet import read_sheets
 
 # The number of characters of a page that are read, in its head and in its tail. Gmail shows 102 KB.
@@ -32,9 +33,6 @@ _LEADING = (
 _LINKING = ("a", "area", "form", "button", "input", "base", "meta")
 # Attributes with the target of a link. Links in SVG have the last one.
 _TARGETS = ("href", "action", "formaction", "xlink:href")
-# Elements whose text may be shown from right to left, whatever its letters.
-_REVERSED = "bdo[dir=rtl i], [style*=bidi-override i]"
-_OVERRIDE, _END_OF_OVERRIDE = "\u202e", "\u202c"
 _MAX_URL = 2_000
 _REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
 _URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
@@ -44,8 +42,6 @@ _ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
 _WITHOUT_EVENTS = 1
 # The steps (see html_cost) for each tag that may be traversed to find the text of a link.
 _PER_LINK = 2
-# The steps for each character whose order is reversed.
-_PER_REVERSED = 4
 
 _FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
 _FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
@@ -118,8 +114,8 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     scripts = len(tree.css("script")) if b"<script" in low else 0
     texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
     tree.strip_tags(list(INVISIBLE))
-    if b"bdo" in low or b"bidi-override" in low:
-        _mark_reversed(tree, budget)
+    if b"bdo" in low or b"-override" in low:
+        mark_reversed(tree, texts, budget)
     leading = [(node.tag, node) for node in tree.css(_LEADING)]
     linking = [node for tag, node in leading if tag in _LINKING][:MAX_LINKS]
     budget.spend(len(linking) * low.count(b"<") * _PER_LINK)
@@ -131,18 +127,6 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
     visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
     return Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader)
-
-
-def _mark_reversed(tree: Any, budget: Budget) -> None:
-    """Put text whose letters are shown from right to left between the characters of Unicode for this."""
-    # The order is reversed because an element must not be used after the element around it is replaced.
-    for node in reversed(tree.css(_REVERSED)):
-        style = (node.attributes.get("style") or "").lower().replace(" ", "")
-        if node.tag == "bdo" or ("bidi-override" in style and "direction:rtl" in style):
-            text = node.text(deep=True)
-            budget.spend(len(text) * _PER_REVERSED + _PER_LINK)
-            text = text.replace(_OVERRIDE, "").replace(_END_OF_OVERRIDE, "")
-            node.replace_with("\n".join([f"{_OVERRIDE}{line}{_END_OF_OVERRIDE}" for line in text.split("\n")]))
 
 
 def _is_for_screens(node: Any) -> bool:

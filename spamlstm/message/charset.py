@@ -66,8 +66,8 @@ _ENCODED_WORD = re.compile(
 _UTF_7 = re.compile(r"\+([A-Za-z0-9+/]*+)-?")
 # The most encoded characters of UTF-7 that are decoded in one text.
 _MAX_UTF_7 = 50_000
-# The most texts in base64, one behind another, that are decoded for themselves.
-_MAX_BASE64 = 20_000
+# One of several texts in base64, with its padding. One letter is no text.
+_ONE_BASE64 = re.compile(rb"[^=]{2,}+=*+")
 # Encoded words are decoded only in this many characters of a header value.
 _MAX_WORDS = 20_000
 # Codecs for bytes that are not UTF-8: the pattern matches pairs of lead byte and trail byte typical of the codec. The
@@ -81,11 +81,14 @@ _PAIRS = (
 )
 # Codecs with escapes for other characters than ASCII, and the escapes of Japanese text, which may lack a charset.
 _SEVEN_BIT = ("iso2022", "hz")
-_JAPANESE = re.compile(rb"\x1b\$[@B]")
+_JAPANESE = re.compile(rb"\x1b\$[@B]([^\x1b\r\n]*+)")
+# The first bytes of common Japanese characters. Words in ASCII behind such an escape have other ones.
+_COMMON_JAPANESE = bytes(range(0x21, 0x50))
 # Cyrillic words consist of the upper 64 byte values. Western letters with these values occur alone or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
-_NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
+"""The bytes that base64 and its padding do not contain, for `bytes.translate`."""
 # Python raises an exception for each byte that a single-byte codec, UTF-16 or UTF-32 cannot read, which takes 1 s for 1
 # MB. UTF-16 and UTF-32 are therefore decoded in pieces, until more than _MAX_UNREADABLE characters are unreadable.
 # Single-byte codecs are decoded with a table.
@@ -108,9 +111,14 @@ def codec_name(charset: str) -> str | None:
         info = codecs.lookup(key)
     except (LookupError, ValueError):
         return None
-    if info.name in _REFUSED or not getattr(info, "_is_text_encoding", True):
+    if info.name in _REFUSED or not getattr(info, "_is_text_encoding", True) or _is_ebcdic(info.name):
         return None
     return _SUPERSETS.get(info.name, info.name)
+
+
+def _is_ebcdic(name: str) -> bool:
+    """Return whether ASCII letters have other values in a codec. Mail programs know no such charset except UTF-16."""
+    return not name.startswith(("utf-16", "utf-32")) and b"Aa0".decode(name, "replace") != "Aa0"
 
 
 def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
@@ -120,7 +128,7 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
     """
     name = codec_name(charset) if charset else None
     if data.isascii() and not (name and _differs_from_ascii(data, name)):
-        if b"\x1b$" in data and _JAPANESE.search(data):
+        if b"\x1b$" in data and _is_japanese(data):
             return _replaced(data, "iso2022_jp_ext"), False
         return data.decode("ascii"), True
     if name == "utf-7":
@@ -136,6 +144,12 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
             if cut and text.strip("\ufffd").count("\ufffd") == 0:
                 return text.strip("\ufffd"), True
     return guess(data, name), False
+
+
+def _is_japanese(data: bytes) -> bool:
+    """Return whether what follows the escapes is mostly common characters of Japanese, and not words in ASCII."""
+    first = b"".join([found[1][::2] for found in _JAPANESE.finditer(data)])
+    return len(first.translate(None, _COMMON_JAPANESE)) * 5 < len(first)
 
 
 def _differs_from_ascii(data: bytes, name: str) -> bool:
@@ -253,7 +267,7 @@ def decode_base64(data: bytes) -> bytes:
     Padding in the middle ends one text and begins another, because some programs encode each line for itself.
     """
     if data.find(b"=", 0, len(data.rstrip()) - 2) >= 0:
-        return b"".join(map(_decode_one_base64, filter(None, data.split(b"=", _MAX_BASE64))))
+        return b"".join(map(_decode_one_base64, _ONE_BASE64.findall(data.translate(None, NOT_BASE64))))
     return _decode_one_base64(data)
 
 
@@ -262,7 +276,7 @@ def _decode_one_base64(data: bytes) -> bytes:
         return binascii.a2b_base64(data)
     except binascii.Error:
         pass
-    clean = data.translate(None, _NOT_BASE64)
+    clean = data.translate(None, NOT_BASE64 + b"=")
     if len(clean) % 4 == 1:
         clean = clean[:-1]
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))

@@ -159,7 +159,7 @@ class HeaderReader:
         """Return the values of the Content-* headers of a part.
 
         The keys are 'type' (text/plain by default), 'multipart' (the type that is a multipart, or ''), 'disposition',
-        'transfer' (if the header exists), and the names of the parameters.
+        'transfer' (or ''), and the names of the parameters.
         """
         size = sum([len(value) for name, value in headers if name in _CONTENT_NAMES])
         if size > self._content_left:
@@ -168,6 +168,7 @@ class HeaderReader:
         self._content_left = max(left - size, 0)
         found: dict[str, str] = {}
         values: dict[str, str] = {}
+        transfers: list[str] = []
         multipart = ""
         # If several headers have the same name, the topmost is used, as in most mail programs. A multipart below it is
         # tried first, because its parts would be lost otherwise.
@@ -185,9 +186,9 @@ class HeaderReader:
                 for key, text in parameters:
                     found.setdefault(key, text)
             elif name == "content-transfer-encoding":
-                transfer = transfer_encoding(value[:MAX_VALUE])
-                if found.get("transfer") not in ENCODED:
-                    found["transfer"] = transfer
+                transfers.append(transfer_encoding(value[:MAX_VALUE]))
+        found["transfer"] = next((one for one in transfers if one in ENCODED), transfers[0] if transfers else "")
+        found.pop("outside", None)
         found["type"] = values.get("content-type") or "text/plain"
         found["disposition"] = values.get("content-disposition", "")
         if "/" not in found["type"]:

@@ -94,8 +94,10 @@ def address(value: str) -> str:
 
     An address in angle brackets has priority over an address in the display name.
     """
-    # The address follows the display name, so a long name does not hide it.
-    value = value[-MAX_VALUE:] if "<" not in value[:MAX_VALUE] else value[:MAX_VALUE]
+    # An address in angle brackets follows the display name, so a long name does not hide it.
+    end = value[-MAX_VALUE:]
+    value = value[:MAX_VALUE]
+    value = end if "<" in end and "<" not in value else value
     if '"@' in value or ")@" in value or "@(" in value:
         return next(iter(addresses(value)), "")
     bracketed = value.rfind("<")

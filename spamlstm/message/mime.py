@@ -26,7 +26,7 @@ MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
 # What may follow a boundary, and the most lines with a longer boundary that are skipped.
-_BEHIND_BOUNDARY = (b"\n", b"\r", b" ", b"\t", b"--")
+_BEHIND_BOUNDARY = (b"\n", b"\r", b" ", b"\t", b"\v", b"\f", b"--")
 _MAX_LONGER = 100
 # A boundary that is not declared is searched for in this many bytes.
 _MAX_SHORT_PREAMBLE = 4 * 1024
@@ -64,11 +64,15 @@ class Part:
 
 
 class _Multipart(NamedTuple):
-    """An open multipart: the number of its multipart/alternative, and whether it is attached, and is a digest."""
+    """An open multipart: the number of its multipart/alternative, and whether it is attached, and is a digest.
+
+    `outside` has the content headers with which the text outside its parts is read, or None if no program shows it.
+    """
 
     alternative: int
     attached: bool
     is_digest: bool
+    outside: dict[str, str] | None
 
 
 @dataclass(slots=True)
@@ -121,13 +125,13 @@ class MimeReader:
             while next(reversed(boundaries)) != boundary:
                 boundaries.popitem()
             if closing:
-                leaf = None
-                boundaries.popitem()
-                self._behind_parts = line_end
+                outside = boundaries.popitem()[1].outside
+                leaf = (outside, line_end) if outside else None
+                self._behind_parts = len(self.raw) if outside else line_end
                 continue
             self._behind_parts = len(self.raw)
             inner, begin = self.headers.read(line_end)
-            self._alternative, self._attached, is_digest = boundaries[boundary]
+            self._alternative, self._attached, is_digest, _ = boundaries[boundary]
             if is_digest and not any(name == "content-type" for name, _ in inner):
                 inner = (_IN_DIGEST, *inner)
             leaf = self._open(inner, begin, boundaries)
@@ -146,7 +150,9 @@ class MimeReader:
         """Open the entity (message or part) with these headers, whose body begins at `start`.
 
         For a multipart, add its boundary to `boundaries` and return None. For a leaf, return its content headers and
-        the start of its body. For a forwarded message, continue with its headers.
+        the start of its body. For a forwarded message, continue with its headers. A program that follows the headers
+        may see no multipart if its boundary is wrong or another type is above it. The text above its parts is then a
+        leaf, and so is the text behind them.
         """
         while True:
             self.limits.entities += 1
@@ -161,11 +167,11 @@ class MimeReader:
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
                     is_digest = multipart == "multipart/digest"
-                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest)
-                    return None
-                if content["type"].startswith("multipart/"):
-                    content["type"] = "text/plain"
-                return content, start
+                    is_certain = content["type"] == multipart and boundary == _declared_boundary(content)
+                    outside = None if is_certain else {**_not_multipart(content), "outside": ""}
+                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, outside)
+                    return (outside, start) if outside else None
+                return _not_multipart(content), start
             mime_type = content["type"]
             if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
                 return content, start
@@ -175,7 +181,7 @@ class MimeReader:
 
     def _boundary(self, content: dict[str, str], start: int, boundaries: dict[bytes, _Multipart]) -> bytes:
         """Return the declared boundary if the parts use it, otherwise the boundary that the parts use, or b''."""
-        declared = content.get("boundary", "").encode("utf-8", "replace").rstrip()
+        declared = _declared_boundary(content)
         begin, end = max(start - 1, 0), start + MAX_PREAMBLE
         if declared and len(declared) < MAX_BOUNDARY:
             # The declared boundary may be the beginning of the one that the parts use.
@@ -186,6 +192,8 @@ class MimeReader:
                 begin += 3 + len(declared)
                 if self.raw.startswith(_BEHIND_BOUNDARY, begin):
                     return declared
+            else:
+                return declared
         self.defects["wrong boundary"] = None
         used = _USED_BOUNDARY.search(self.raw, max(start - 1, 0), start + _MAX_SHORT_PREAMBLE)
         return used[1] if used and used[1] not in boundaries else b""
@@ -205,6 +213,10 @@ class MimeReader:
 
     def _leaf(self, content: dict[str, str], start: int, end: int) -> None:
         start = min(start, end)
+        if "outside" in content:
+            self._alternative = 0
+            if not self.raw[start:end].strip():
+                return
         mime_type, name = content["type"], content.get("filename") or content.get("name") or ""
         attached = content["disposition"] == "attachment" or (bool(name) and not mime_type.startswith("text/"))
         kind = part_kind(content, name, attached=attached)
@@ -266,7 +278,9 @@ class MimeReader:
         self.limits.text -= sum(map(len, pieces))
         charset = content.get("charset", "")
         if not charset and kind is PartKind.PAGE and (named := _PAGE_CHARSET.search(pieces[0], 0, _PAGE_START)):
-            read = [(guess(piece, codec_name(named[1].decode("ascii", "replace"))), True) for piece in pieces]
+            codec = codec_name(named[1].decode("ascii", "replace")) or ""
+            # A page in which this can be read is not in UTF-16. Browsers read it as UTF-8.
+            read = [(guess(piece, "utf-8" if codec.startswith("utf-") else codec), True) for piece in pieces]
         else:
             read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
         text = "\n".join(text for text, _ in read)
@@ -331,3 +345,12 @@ class MimeReader:
             self.defects["page too complex"] = None
         self.pages.append(page)
         self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative, self._attached))
+
+
+def _declared_boundary(content: dict[str, str]) -> bytes:
+    return content.get("boundary", "").encode("utf-8", "replace").rstrip()
+
+
+def _not_multipart(content: dict[str, str]) -> dict[str, str]:
+    """Return the content headers of an entity that is read as if it were no multipart."""
+    return {**content, "type": "text/plain"} if content["type"].startswith("multipart/") else content

@@ -3,7 +3,7 @@
 import binascii
 import re
 
-from spamlstm.message.charset import decode_base64
+from spamlstm.message.charset import NOT_BASE64, decode_base64
 
 # The lengths in bytes of the head and the tail of a text part. The text between them is not read, because the windows
 # of the model would not cover it.
@@ -17,8 +17,11 @@ _PADDED_LINES = re.compile(rf"(?>{_PADDED}\s*+)*+(?>[A-Za-z0-9+/]{{4}})*+\s*+\Z"
 # Two words, which base64 does not contain, and a line or a run of base64.
 _TWO_WORDS = re.compile(rb"(?<!\S)\S{1,24}[ \t]++\S{1,24}(?!\S)")
 _LIKE_BASE64 = re.compile(
-    rf"[A-Za-z0-9+/=]{{40}}|^(?>[A-Za-z0-9+/]{{4}}{_PADDED}|(?>[A-Za-z0-9+/]{{4}}){{2,}}+)\r?$".encode(), re.MULTILINE
+    rf"(?<!\S)[A-Za-z0-9+/][A-Za-z0-9+/=]{{39}}|^(?>[A-Za-z0-9+/]{{4}}{_PADDED}|(?>[A-Za-z0-9+/]{{4}}){{2,}}+)\r?$".encode(),
+    re.MULTILINE,
 )
+# Text that was decoded from base64. By chance, words that are decoded give so many ASCII characters in no message.
+_ASCII_TEXT = re.compile(rb"[\0-\x7f]{20}|(?:[\0-\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}){20}")
 # A soft line break of quoted-printable with white space before the line end, which a server may have added.
 _SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
 _UU_BEGIN = re.compile(r"(?m)^begin [0-7]{3,4} (\S[^\n]{0,200})\n(?=[ -`])")
@@ -76,26 +79,46 @@ def _tail(raw: bytes, start: int, cut: int) -> int:
 def _base64(piece: bytes, defects: dict[str, None]) -> bytes:
     """Decode a base64 text, and add the plain text behind it, such as the footer of a list server, unchanged.
 
-    A text that is not base64 is returned as it is.
+    A text that is not base64 is returned as it is. If base64 follows below words, mail programs decode them together,
+    or show both as they are, so both readings are returned.
     """
     end = len(piece)
-    words = _TWO_WORDS.search(piece) if b" " in piece else None
-    # Base64 below words is decoded together with them, as in mail programs. Otherwise, words above it would hide it.
-    if words and not _LIKE_BASE64.search(piece, words.end()):
-        end = piece.rfind(b"\n", 0, words.start()) + 1
-        if not _LIKE_BASE64.search(piece[:end]):
+    as_it_is = b""
+    if b" " in piece and (words := _TWO_WORDS.search(piece)):
+        line = piece.rfind(b"\n", 0, words.start()) + 1
+        if _has_base64(piece, line, end):
+            as_it_is = b"\n" + piece[line:]
+        elif _has_base64(piece, 0, line):
+            end = line
+        else:
             defects["text not in base64"] = None
             return piece
     texts = [piece[:end]]
     if b"=" in piece[:-4] and (match := _BASE64_END.search(piece, 0, end)):
         rest = piece[match.end() : end]
-        if not _PADDED_LINES.match(rest):
-            texts = [piece[: match.end()], rest] if _BASE64_LINES.match(rest) else [piece[: match.end()]]
-            end = end if len(texts) == 2 else match.end()
+        if _BASE64_LINES.match(rest) and not _PADDED_LINES.match(rest):
+            texts = [piece[: match.end()], rest]
+        elif not _PADDED_LINES.match(rest) and not _has_base64(piece, match.end(), end):
+            texts, end = [piece[: match.end()]], match.end()
     decoded = b"\n".join(map(decode_base64, texts))
     if end < len(piece) or len(texts) == 2:
         defects["text behind base64"] = None
         return decoded + b"\n" * (end < len(piece)) + piece[end:]
     if len(piece) > 200 and len(decoded) < len(piece) // 2:
         defects["broken base64"] = None
-    return decoded
+    return decoded + as_it_is
+
+
+def _has_base64(piece: bytes, start: int, end: int) -> bool:
+    """Return whether piece[start:end] has lines of base64, or text in base64 in any form.
+
+    Programs skip other characters, so spaces and line ends may be anywhere. Decoded words are not ASCII.
+    """
+    if start == end:
+        return False
+    if _LIKE_BASE64.search(piece, start, end):
+        return True
+    first, _, rest = piece[start:end].translate(None, NOT_BASE64).partition(b"=")
+    # It is not known at which letter a group of four begins. The first padding shows where the next one begins.
+    readings = (first, first[1:], first[2:], first[3:], rest)
+    return any(_ASCII_TEXT.search(decode_base64(letters)) for letters in readings)

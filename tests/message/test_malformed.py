@@ -87,9 +87,9 @@ WHOLE = {
     "a multipart without semicolon": letter(
         b"Content-Type: multipart/mixed boundary=edge\n", b"--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n"
     ),
-    "a boundary that is not declared, below a preamble": letter(
+    "a boundary that is not declared, below empty lines": letter(
         b"Content-Type: multipart/mixed\n",
-        b"A multipart.\n\n--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n",
+        b"\n\n--edge\n" + PLAIN + b"\n" + TEXT.encode() + b"\n--edge--\n",
     ),
     "a boundary that is longer than declared": letter(
         EDGE, b"--edge-2\n" + PLAIN + b"Content-Transfer-Encoding: base64\n\n" + BASE64 + b"\n--edge-2--\n"

@@ -80,6 +80,8 @@ class Evidence(NamedTuple):
     unknown_text: bool = False
     decorated: bool = False
     """The letters have marks as in no language, so an unknown text is not an unknown language."""
+    further_senders: tuple[tuple[str, ...], ...] = ()
+    """The addresses in each further From header, which no ordinary message has."""
 
 
 NO_EVIDENCE = Evidence()
@@ -191,9 +193,11 @@ class Policy:
         If no other rule applies and the probability is None or not finite, the verdict is unsure with the reason
         NO_TEXT.
         """
+        # Of several From headers, a mail program may show any.
+        headers, list_id = (evidence.senders, *evidence.further_senders), evidence.list_id
         cases = (
-            (self.allow.covers(senders=evidence.senders, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
-            (self.deny.covers(senders=evidence.senders, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),
+            (all(self.allow.covers(senders=one, list_id=list_id) for one in headers), Verdict.HAM, Reason.ALLOW),
+            (any(self.deny.covers(senders=one, list_id=list_id) for one in headers), Verdict.SPAM, Reason.DENY),
             (evidence.gtube, Verdict.SPAM, Reason.GTUBE),
             (evidence.not_mail, Verdict.UNSURE, Reason.NOT_MAIL),
             (evidence.no_text, Verdict.UNSURE, Reason.NO_TEXT),

@@ -197,6 +197,7 @@ def evidence_of(message: Message) -> Evidence:
         words = _words(normalise(message.text[:_LOOK])[0], FEWEST_BODY_WORDS)
     return Evidence(
         senders=addresses(message.first.get("from", "")),
+        further_senders=tuple(map(addresses, message.all("from")[1:])),
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
         no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),

@@ -26,6 +26,7 @@ evidences = st.builds(
     little_text=st.booleans(),
     unknown_text=st.booleans(),
     decorated=st.booleans(),
+    further_senders=st.sampled_from([(), (("friend@x.org",),)]),
 )
 
 
@@ -271,3 +272,17 @@ def test_a_name_is_not_an_author(value):
     """An allowed address in the display name, in a comment or in a quoted local part does not make mail ham."""
     message = parse_message(f"From: {value}\nSubject: x\n\ntext\n".encode())
     assert not SenderList.of(("jo@example.net",)).covers(senders=evidence_of(message).senders, list_id="")
+
+
+@pytest.mark.parametrize("first", ["From : jo@example.net", "From: jo@example.net", "FROM: crook@evil.example"])
+@pytest.mark.parametrize("second", ["From: crook@evil.example", "From: nobody"])
+def test_several_authors(first, second):
+    """With several From headers, mail is allowed only if each has an allowed author, and denied if one has a denied."""
+    message = parse_message(f"{first}\n{second}\nSubject: x\n\ntext\n".encode())
+    evidence = evidence_of(message)
+    allow, deny = SenderList.of(("jo@example.net",)), SenderList.of(("evil.example",))
+    assert Policy(THRESHOLDS, allow=allow).decide(0.5, evidence)[1] is not Reason.ALLOW
+    denied = Policy(THRESHOLDS, deny=deny).decide(0.5, evidence)[1] is Reason.DENY
+    assert denied is ("crook" in first + second)
+    twice = parse_message(b"From: jo@example.net\nFrom: Jo <jo@example.net>\n\ntext\n")
+    assert Policy(THRESHOLDS, allow=allow).decide(0.99, evidence_of(twice)) == (Verdict.HAM, Reason.ALLOW)

@@ -71,11 +71,12 @@ HALF_DOUBT_LABELS = 2000
 CORRECTION = 6
 # Mail unlike labelled mail becomes spam only if its score exceeds the threshold by a margin, because the headers that a
 # server writes in all mail have weights too. The margin is MARGIN times the usual weight of spam: the mean sum of
-# weights that spam of history has before it is learned, over about the latest USUAL messages. Before there is history,
-# it is FIRST_USUAL. The margin falls to 0 as the likeness rises to 1, and as the base score rises from 0 to the
-# threshold. As the share of corrections among the labels rises to 1, it falls to MARGIN_OF_CORRECTIONS of itself.
+# weights that spam of history has before it is learned, over about the latest USUAL messages. FIRST_USUAL counts in
+# this mean as FIRST_COUNTS messages, because below much ham the first spam has no weights towards spam. The margin
+# falls to 0 as the likeness rises to 1, and as the base score rises from 0 to the threshold. As the share of
+# corrections among the labels rises to 1, it falls to MARGIN_OF_CORRECTIONS of itself.
 MARGIN = 0.9
-USUAL, FIRST_USUAL = 100, 7.0
+USUAL, FIRST_USUAL, FIRST_COUNTS = 100, 7.0, 20
 MARGIN_OF_CORRECTIONS = 0.3
 # A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
 # mail.
@@ -195,7 +196,7 @@ class PersonalLayer:
         score = self._score_by_weights(weight, prior, share)
         if history and spam:
             self._spam_history += 1
-            self._usual_weight += (weight - self._usual_weight) / min(self._spam_history + 1, USUAL)
+            self._usual_weight += (weight - self._usual_weight) / min(self._spam_history + FIRST_COUNTS, USUAL)
         if history and not spam and self.labels and self._likeness.of(share) >= LIKE:
             self.ham_scores.add(score)
         # The usual targets are used, because the user's may change before the labels are learned again.
@@ -292,9 +293,9 @@ class PersonalLayer:
             raise ValueError(f"the state has a wrong size of {len(state)} bytes")
         number, history, spam_history, without_text, usual_weight, *counts = _HEAD.unpack_from(state)
         parts_of_number = history, spam_history, without_text
-        if not 0 <= min(parts_of_number) <= max(parts_of_number) <= number or not all(
-            math.isfinite(one) and one >= 0 for one in counts
-        ):
+        if not 0 <= min(parts_of_number) <= max(parts_of_number) <= number or spam_history > history:
+            raise ValueError("a count is negative or too large")
+        if not all(math.isfinite(one) and one >= 0 for one in counts) or not math.isfinite(usual_weight):
             raise ValueError("a count is negative or not finite")
         labels, parts = state[end:], self._parts()
         starts = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)

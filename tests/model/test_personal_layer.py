@@ -92,6 +92,16 @@ def test_unlike_mail_becomes_spam_only_far_above_the_threshold(base):
         assert (layer.score(unlike, base, limits=limits) >= limits.spam) == (beyond > margin)
 
 
+def test_the_first_spam_of_history_leaves_the_margin():
+    """A few spam in a history of much ham, which the weights take for ham, do not remove the margin."""
+    rng, layer = random.Random(1), PersonalLayer()
+    margins = []
+    for spam in [False] * 200 + [True] * 5:
+        layer.learn(mail(rng, b"usual"), prior=0.0, spam=spam, history=True)
+        margins.append(layer._margin())
+    assert margins[-1] > 0.5 * margins[199] > 3
+
+
 def test_one_kind_after_the_other():
     """After a thousand labels of ham and then a thousand of spam, ham unlike either still scores nearer to ham."""
     layer, rng = taught([(b"usual", False, -FAIRLY)] * 1000)

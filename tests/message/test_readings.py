@@ -82,6 +82,14 @@ def test_base64_in_any_form(body):
     assert is_read(IN_BASE64 + body)
 
 
+def test_base64_of_cyrillic_text():
+    """Spaced base64 is also recognised if it is text in an 8-bit charset."""
+    encoded = base64.b64encode("Купите дешевые часы сегодня в нашем магазине".encode("cp1251")).decode()
+    header = f"{HEAD}Content-Type: text/plain; charset=windows-1251\nContent-Transfer-Encoding: base64\n\n"
+    spaced = " ".join(encoded[at : at + 5] for at in range(0, len(encoded), 5))
+    assert "дешевые часы сегодня" in parse_message((header + spaced).encode()).text
+
+
 def test_words_and_base64():
     """If words are above base64, both readings are read: a program may decode all of it or nothing."""
     assert is_read(

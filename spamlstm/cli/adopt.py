@@ -4,6 +4,7 @@ Adoption infers a label (ham or spam) for each message from evidence, such as an
 """
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def learn_mailbox(
         bootstrap.check_evidence(found, where=mailbox)
         with open_labels(store, dry_run=dry_run) as labels:
             trainer = Trainer(labels, tell=note)
-            with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
+            with progress.show_progress(error_console(), "scored", len(found.samples)) as tell:
                 adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
             correspondents = bootstrap.adopt_correspondents(trainer, mail.written(), source=source)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
@@ -309,19 +310,23 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     )
     if conclusion.bound > report.max_false_positive_rate:
         yield (
-            f"There is too little ham to prove the configured {_percent(report.max_false_positive_rate)}. The threshold"
-            " may change when you adopt again with more mail."
+            "There is too little ham to show that the share is at most max_false_positive_rate"
+            f" ({_percent(report.max_false_positive_rate)}). The threshold may change when you adopt again with more"
+            " mail."
         )
     if report.dry:
         yield "This was a dry run: nothing was stored."
         return
-    steps = (
-        "'spamlstm run' filters the new mail of the account; 'spamlstm adopt --undo ACCOUNT'"
+    name = plain(shlex.quote(report.maildir))
+    step = (
+        "'spamlstm run' filters the new mail of the account"
         if report.is_account
-        else "'spamlstm run --dry-run MAILDIR' shows what would be done with new mail; 'spamlstm config init' writes a"
-        " configuration; 'spamlstm adopt --undo MAILDIR'"
+        else f"'spamlstm run --dry-run {name}' shows what would be done with new mail"
     )
-    yield f"No mail was moved, and no filter was started. Next steps: {steps} removes the new labels."
+    yield (
+        f"No mail was moved, and no filter was started. Next steps: {step}; 'spamlstm adopt --undo {name}' removes"
+        " the new labels."
+    )
 
 
 def _is(report: AdoptReport) -> str:

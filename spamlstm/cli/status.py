@@ -109,6 +109,8 @@ def _counts(table: dict[str, int], what: str = "") -> str:
 
 def _learned(answer: dict[str, Any], *, now: float) -> str:
     labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
+    if rescored := answer.get("rescored"):
+        labels += f"mail waits until the labels are scored with the new model, {rescored:,} done; "
     last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
     failed = f"; {counted(answer['failed'], 'failure')}, see the log" if answer["failed"] else ""
     return f"{labels}{_counts(answer['moved'], 'from moved mail since the start')}{last}{failed}"

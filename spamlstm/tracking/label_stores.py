@@ -233,7 +233,7 @@ class LabelStores:
         identity = _identity(folder / LABELS)
         if store is not None and identity == store.identity:
             self._stores.move_to_end(folder)
-            self._rescore(store)
+            self._rescore(store, folder)
             return store.trainer
         if identity is None and not create:
             if store is not None:  # the file was removed while it was open
@@ -242,7 +242,7 @@ class LabelStores:
         labels = LabelStore.open(folder)
         try:
             opened = _OpenStore(Trainer(labels, tell=_warn), _identity(folder / LABELS) or (0, 0))
-            self._rescore(opened)
+            self._rescore(opened, folder)
             opened.trainer.catch_up()
         except BaseException:
             labels.close()
@@ -255,10 +255,22 @@ class LabelStores:
             _close(self._stores.popitem(last=False)[1].trainer)
         return opened.trainer
 
-    def _rescore(self, store: _OpenStore) -> None:
-        if store.model != self._base.bundle.label:
-            rescore_labels(store.trainer.labels, self._base, tell=lambda _done: self._beat())
-            store.model = self._base.bundle.label
+    def _rescore(self, store: _OpenStore, folder: Path) -> None:
+        """Score the labels if another model scored them. The status shows the progress, because mail waits for this."""
+        model = self._base.bundle.label
+        if store.model == model:
+            return
+        try:
+            number = rescore_labels(store.trainer.labels, self._base, tell=self._rescored)
+        finally:
+            self.status.rescored = 0
+        store.model = model
+        if number:
+            emit(logging.INFO, "rescored", state=folder, labels=number, model=model)
+
+    def _rescored(self, number: int) -> None:
+        self.status.rescored = number
+        self._beat()
 
     @contextlib.contextmanager
     def _pausing(self, maildir: str) -> Iterator[None]:

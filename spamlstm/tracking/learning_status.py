@@ -34,6 +34,8 @@ class LearningStatus:
     """Number of labels learned from moves since the start, by label."""
     failed: int = 0
     """Number of times that a store or a folder could not be used."""
+    rescored: int = 0
+    """Number of labels that were scored with a new model so far, or 0 if no labels are being scored."""
     paused: tuple[Pause, ...] = ()
     last: float | None = None
     """Time of the last added label in seconds since 1970, or None."""
@@ -48,6 +50,7 @@ class LearningStatus:
             "labels": dict(self.labels),
             "moved": dict(self.moved),
             "failed": self.failed,
+            "rescored": self.rescored,
             "paused": [asdict(pause) for pause in self.paused],
             "paused_stores": len(self.paused),
             "last": self.last,

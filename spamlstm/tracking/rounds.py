@@ -63,11 +63,19 @@ class LearningRounds:
     def work(self) -> bool:
         """Visit Maildirs for some milliseconds. Return whether there is more to do now."""
         if not self._config.learning.learn_from_moves:
+            self._count()
             return False
         self._take_events()
         if self._round is None and not self._start():
             return False
         return self._continue()
+
+    def _count(self) -> None:
+        """Count the labels, which commands add although learning from moves is switched off."""
+        now = self._clock()
+        if now >= self._next_round:
+            self._next_round = now + self._config.daemon.scan_seconds
+            self.label_stores.tally()
 
     def _take_events(self) -> None:
         moved = self._moved()

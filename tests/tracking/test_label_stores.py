@@ -80,6 +80,22 @@ def test_another_base(label_stores, tmp_path, opened):
     store.close()
 
 
+def test_scoring_with_another_base_is_shown(label_stores, caplog):
+    """Mail waits while labels are scored with a new model, so the status shows the progress, and the log the end."""
+    caplog.set_level(logging.INFO)
+    progress = []
+    one = label_stores(beat=lambda: progress.append(one.status.rescored))
+    add(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 2)
+    assert "rescored" not in caplog.text
+
+    one.reconfigure(scope=LabelScope.SHARED, base=Base("words 2", score=-3.0))
+    one.layer("/mail/ann")
+    assert progress == [1, 2]
+    assert one.status.rescored == 0
+    assert 'labels=2 model="words 2"' in caplog.text
+
+
 def test_one_layer_for_all(label_stores):
     """With a shared store, labels from one Maildir count in the others."""
     one = label_stores()

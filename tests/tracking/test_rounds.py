@@ -123,6 +123,18 @@ def test_no_visits_with_learn_from_moves_off(feedback, moved):
     assert feedback.steps.rounds == []
 
 
+def test_labels_are_counted_with_learn_from_moves_off(feedback, clock):
+    """Commands add labels too, so the status has their number; it is counted once in `scan_seconds`."""
+    counts = []
+    feedback.label_stores.tally = lambda: counts.append(clock.now)
+    feedback.reconfigure(config=Config(learning=LearningConfig(learn_from_moves=False)), classifier=None)
+    began = clock.now
+    for seconds in (0, 1, 44, 45, 46):
+        clock.now = began + seconds
+        assert not feedback.work()
+    assert counts == [began, began + 45]
+
+
 def test_a_reload_starts_a_round_at_once(feedback):
     """The round in progress is dropped."""
     assert feedback.work()

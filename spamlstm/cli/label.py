@@ -37,6 +37,8 @@ SHOWN = 20
 """The number of labels that `spamlstm labels` lists."""
 SHORT_ID = 12
 """The number of characters of an id in the table of `spamlstm labels`."""
+_FOR_IDS = "name the file of the message, or all 32 digits of its id, see 'spamlstm labels --json'"
+
 MOST_CHANGED = 100
 """The largest number of labels that a command changes to the opposite label without confirmation."""
 
@@ -77,8 +79,8 @@ def label_paths(
                 new, known = new + is_new, known + (not is_new)
                 tell(new + known)
     skipped.report()
-    parts = [f"{new} labelled {label}"]
-    parts += [f"{known} had that label already"] if known else []
+    parts = [f"{new:,} labelled {label}"]
+    parts += [f"{known:,} had that label already"] if known else []
     parts += [f"{counted(len(changed), 'label')} changed from {_other(label)} to {label}"] if changed else []
     print_summary(", ".join(parts))
     return named.failed
@@ -159,7 +161,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
     A path that does not exist may be the content id of a message.
     """
     ids = [path for path in paths if is_content_id(path) and not os.path.lexists(path)]
-    named = MailPaths([path for path in paths if path not in ids])
+    named = MailPaths([path for path in paths if path not in ids], for_ids=_FOR_IDS)
     removed = unknown = 0
     labels = LabelStore.find(state)
 
@@ -179,7 +181,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
             trainer = Trainer(labels, tell=note)
             trainer.catch_up()
             trainer.keep()
-    print_summary(f"{counted(removed, 'label')} removed" + (f", {unknown} had no label" if unknown else ""))
+    print_summary(f"{counted(removed, 'label')} removed" + (f", {unknown:,} had no label" if unknown else ""))
     return named.failed
 
 

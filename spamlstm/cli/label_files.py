@@ -58,8 +58,8 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
             trainer.keep()
     would = "would be " if dry_run else ""
     parts = [f"{counted(counts.new, 'label')} {would}imported"]
-    parts += [f"{counts.changed} {would}changed"] if counts.changed else []
-    parts += [f"{counts.known} known"] if counts.known else []
+    parts += [f"{counts.changed:,} {would}changed"] if counts.changed else []
+    parts += [f"{counts.known:,} known"] if counts.known else []
     if dry_run:
         print_lines(", ".join(parts))
     else:

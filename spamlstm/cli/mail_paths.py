@@ -1,5 +1,7 @@
 """Find the mail under the paths of a command line."""
 
+import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +9,9 @@ from dataclasses import dataclass
 from spamlstm.cli.terminal import complain
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage, Skips, UnreadablePath, find_messages
 from spamlstm.errors import ExitStatus, UserError
+
+_ID = re.compile(r"<[^<>\s]*>|[0-9a-f]{6,32}")
+"""A Message-ID, or a content id or its beginning, as `spamlstm labels` shows it on a terminal."""
 
 
 @dataclass(slots=True)
@@ -18,6 +23,8 @@ class MailPaths:
 
     paths: list[str]
     failed: int = 0
+    for_ids: str = "name the file of the message"
+    """What to do if a path does not exist and looks like a Message-ID or a content id."""
 
     def __post_init__(self) -> None:
         """Raise UserError if standard input is named twice."""
@@ -32,7 +39,8 @@ class MailPaths:
         stdin = sys.stdin.buffer if STDIN in self.paths else None
         for found in find_messages(self.paths, stdin=stdin, **({"skips": skips} if skips else {})):
             if isinstance(found, UnreadablePath):
-                self.fail(found.name, found.why)
+                is_id = _ID.fullmatch(found.name) is not None and not os.path.lexists(found.name)
+                self.fail(found.name, f"{found.why}; {self.for_ids}" if is_id else found.why)
             else:
                 yield found
 

@@ -113,7 +113,7 @@ def _priority() -> str:
 def _say_usage(error: "typer.BadParameter") -> None:
     context = error.ctx
     command = context.command_path if context else "spamlstm"
-    message = error.format_message()
+    message = _with_suggestion(error)
     if "\n" in message:  # a group without a command, whose message is its help
         error.show()
     else:
@@ -122,6 +122,15 @@ def _say_usage(error: "typer.BadParameter") -> None:
         if described:
             end = f": {_as_part(described.partition('. ')[0])}; see"
         _say(f"{_as_part(message)}{end} '{command} --help'")
+
+
+def _with_suggestion(error: "typer.BadParameter") -> str:
+    """Return the message of the error, with a similar option if an option does not exist."""
+    if not hasattr(error, "possibilities"):
+        return error.format_message()
+    # `--help` is similar to many options, but is named at the end of every message.
+    similar = sorted(set(error.possibilities or ()) - {"--help"})
+    return error.message + (f". Did you mean '{similar[0]}'?" if similar else "")
 
 
 def _as_part(sentence: str) -> str:

@@ -180,7 +180,11 @@ def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMai
         return _Named((message,), b"", "")
     if _MESSAGE_ID.fullmatch(message) and not os.path.lexists(message):
         found = contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)
-        problem = "" if found else f"no message with the Message-ID {message} is where it was filed or tagged"
+        problem = (
+            ""
+            if found
+            else f"no filed or tagged message has the Message-ID {message}; it may have been undone, moved or removed"
+        )
         return _Named(found, message_id_hash(message), problem)
     if not os.path.lexists(message):
         # A message that was tagged or filed is no longer at the path that `scan` printed.

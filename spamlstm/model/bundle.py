@@ -193,7 +193,7 @@ def _read_manifest(path: Path) -> Manifest:
     manifest.
     """
     if not path.exists():
-        raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
+        raise NoInputError(f"there is no model at {path}; name a model folder with --model")
     if not path.is_dir():
         raise DataError(f"{path} is a file, and a model is a folder with a {MANIFEST} in it; name that folder")
     try:

@@ -19,6 +19,18 @@ def test_usage(spamlstm, arguments):
     assert err.endswith("--help'\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "end"),
+    [
+        ("classify", "--jsn", ". Did you mean '--json'? See 'spamlstm classify --help'\n"),
+        ("undo", "--model", "; see 'spamlstm undo --help'\n"),
+    ],
+)
+def test_an_unknown_option(spamlstm, command, option, end):
+    """A similar option is suggested, but never --help."""
+    assert spamlstm(command, option)[::2] == (64, f"spamlstm: no such option: {option}{end}")
+
+
 def test_a_missing_model(spamlstm, folder):
     """A missing model is one sentence and status 66."""
     status, _, err = spamlstm("classify", "--model", folder / "none", folder)

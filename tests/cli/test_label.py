@@ -32,6 +32,16 @@ def test_a_label_takes_effect_at_once(spamlstm, message):
     assert spamlstm("forget", message)[:2] == (0, "0 labels removed, 1 had no label\n")
 
 
+@pytest.mark.parametrize("name", ["<1@example.org>", "0123abcd", "0" * 31])
+def test_advice_for_ids(spamlstm, name, message):
+    """A Message-ID or an incomplete id is no path of a file; the error says what to name."""
+    for command, advice in ((["label", "ham"], "the file of the message\n"), (["forget"], "all 32 digits of its id")):
+        status, _, err = spamlstm(*command, name)
+        assert (status, err.startswith(f"spamlstm: {name}: no such file or directory; name ")) == (66, True)
+        assert advice in err
+    assert ";" not in spamlstm("label", "ham", "missing.eml")[2]
+
+
 def test_forget_by_id(spamlstm, message, tmp_path, monkeypatch):
     """`forget` takes the id of a message that is no longer at hand. A file whose name looks like an id is a file."""
     before = verdict(spamlstm, message)

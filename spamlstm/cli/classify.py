@@ -57,7 +57,7 @@ def classify_paths(
     verdicts: set[Verdict] = set()
     silent = exit_code and is_closed(sys.stdout)  # the exit status is the result
     with _readers(mail.messages()) as (mails, readers), judgement_printer(json=json) as show:
-        layer = _personal_layer(labels)
+        layer = None if labels is None else _personal_layer(labels)
         classifier = Classifier.open(model, config=config, personal_features=layer is not None)
         for judged in classifier.judge_many(((one, one) for one in mails), layer_of=lambda _: layer, readers=readers):
             name, judgement = judged.key.name, judged.judgement
@@ -75,18 +75,20 @@ def classify_paths(
     return next((status for verdict, status in _STATUS.items() if verdict in verdicts), ExitStatus.OK)
 
 
-def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: Path | None) -> Path:
-    """Return the folder with the labels that apply to the mail."""
+def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: Path | None) -> Path | None:
+    """Return the folder with the labels that apply to the mail, or None if no labels apply."""
     if maildir is not None:
         from spamlstm.cli.selection import label_folder  # loads the Maildir code, which only --maildir needs
 
         return label_folder(state, maildir, named=named)
-    # A mail server that pipes messages to this command would log the note for each message.
-    if config.learning.labels is LabelScope.PER_MAILDIR and (settings.verbose or sys.stderr.isatty()):
-        note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
     if state is not None and not state.is_dir():
         raise NoInputError(f"the state folder {state} does not exist; check --state")
-    return state or state_dir()
+    if config.learning.labels is LabelScope.SHARED:
+        return state or state_dir()
+    # A mail server that pipes messages to this command would log the note for each message.
+    if settings.verbose or sys.stderr.isatty():
+        note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
+    return None  # labels that are left from the time of shared labels do not apply
 
 
 @contextlib.contextmanager
@@ -117,15 +119,15 @@ def _personal_layer(labels: Path) -> "PersonalLayer | None":
     return learned_layer(labels, tell=note)
 
 
-def _label_name(labels: Path, number: int) -> str:
+def _label_name(labels: Path | None, number: int) -> str:
     """Return a description of a label that contains no text of its message."""
     from spamlstm.learning.trainer import nth_label
 
-    label = nth_label(labels, number)
+    label = None if labels is None else nth_label(labels, number)
     return f"{label.content} ({label.label}, {local_time(label.time)})" if label else f"label {number}"
 
 
-def _causes(raw: bytes, classifier: Classifier, layer: "PersonalLayer | None", labels: Path) -> "list[Cause]":
+def _causes(raw: bytes, classifier: Classifier, layer: "PersonalLayer | None", labels: Path | None) -> "list[Cause]":
     from spamlstm.model.explain import explain
 
     return explain(classifier, raw, layer=layer, name=lambda number: _label_name(labels, number))

@@ -9,6 +9,7 @@ from pathlib import Path
 from spamlstm import progress
 from spamlstm.cli.mail_paths import MailPaths
 from spamlstm.cli.terminal import (
+    complain,
     confirm,
     error_console,
     is_terminal,
@@ -75,9 +76,15 @@ def label_paths(
                 yield raw, raw
 
         with progress.show_progress(error_console(), "labelled") as tell:
-            for is_new in trainer.add_labels(classifier.assess_many(contents()), label, model=classifier.bundle.label):
-                new, known = new + is_new, known + (not is_new)
-                tell(new + known)
+            try:
+                for is_new in trainer.add_labels(
+                    classifier.assess_many(contents()), label, model=classifier.bundle.label
+                ):
+                    new, known = new + is_new, known + (not is_new)
+                    tell(new + known)
+            except KeyboardInterrupt:
+                complain("label", f"{counted(new, 'label')} stored; run the same command again to continue")
+                raise
     skipped.report()
     parts = [f"{new:,} labelled {label}"]
     parts += [f"{known:,} had that label already"] if known else []

@@ -42,6 +42,19 @@ def test_advice_for_ids(spamlstm, name, message):
     assert ";" not in spamlstm("label", "ham", "missing.eml")[2]
 
 
+def test_ctrl_c_says_what_is_stored(spamlstm, message, monkeypatch):
+    """Labels are stored in batches, so an interrupted command says how many there are, and how to continue."""
+
+    def add_labels(*_, **__):
+        yield from (True, True, False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spamlstm.learning.trainer.Trainer.add_labels", add_labels)
+    status, out, err = spamlstm("label", "spam", message)
+    assert (status, out) == (130, "")
+    assert err.startswith("spamlstm: label: 2 labels stored; run the same command again to continue\n")
+
+
 def test_forget_by_id(spamlstm, message, tmp_path, monkeypatch):
     """`forget` takes the id of a message that is no longer at hand. A file whose name looks like an id is a file."""
     before = verdict(spamlstm, message)
@@ -251,62 +264,6 @@ def test_forget_and_undo_create_no_state(spamlstm, message, state):
     assert not state.exists()
 
 
-def test_maildir_must_be_a_maildir(spamlstm, message, tmp_path):
-    """--maildir with another folder is an error, also if all Maildirs share their labels."""
-    for command in (("labels",), ("label", "spam", message), ("classify", message)):
-        status, _, err = spamlstm(*command, "--maildir", tmp_path)
-        assert status == 66
-        assert "is not a Maildir" in err
-
-
-def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
-    """If each Maildir has its own labels, --maildir is needed, and the labels are separate."""
-    config = tmp_path / "config.toml"
-    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
-    boxes = [tmp_path / "mail" / name for name in ("ann", "bob")]
-    for box in boxes:
-        maildirs.make(box)
-    status, _, err = spamlstm("label", "spam", message, "--config", config)
-    assert status == 64
-    assert "add --maildir DIR" in err
-    of_ann, of_bob = (("--config", config, "--maildir", box) for box in boxes)
-    assert spamlstm("label", "spam", message, *of_ann)[:2] == (0, "1 labelled spam\n")
-    assert spamlstm("labels", *of_ann)[1].splitlines()[0] == "0 ham, 1 spam"
-    assert spamlstm("labels", *of_bob)[1] == "0 ham, 0 spam\n"
-    verdicts = [spamlstm("classify", message, *options)[1].split("\t")[0] for options in (of_ann, of_bob)]
-    assert verdicts == ["spam", "unsure"]
-    assert spamlstm("forget", message, *of_bob)[1] == "0 labels removed, 1 had no label\n"
-    assert spamlstm("forget", message, *of_ann)[1] == "1 label removed\n"
-    assert spamlstm("labels", "purge", "--yes", *of_ann)[1] == "0 labels removed\n"
-    assert spamlstm("labels", "--config", config, "--maildir", tmp_path)[0] == 66
-
-
-def test_a_maildir_outside_the_configuration(spamlstm, message, tmp_path):
-    """Labels for a Maildir that no section has would have no effect: an error, unless it already has labels."""
-    config = tmp_path / "config.toml"
-    config.write_text('[learning]\nlabels = "per-maildir"\n')
-    box = maildirs.make(tmp_path / "other")
-    spamlstm("label", "spam", message, "--maildir", box, "--config", config)  # without sections, `run` names Maildirs
-    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
-    assert spamlstm("labels", "--maildir", box, "--config", config)[1].startswith("0 ham, 1 spam")
-    status, _, err = spamlstm(
-        "label", "spam", message, "--maildir", maildirs.make(tmp_path / "third"), "--config", config
-    )
-    assert (status, "is not a Maildir of the configuration" in err) == (64, True)
-
-
-def test_labels_of_an_account_are_named_by_the_account(spamlstm, message, tmp_path):
-    """With labels of each mailbox, those of an IMAP account are listed, changed and purged by its name."""
-    config = tmp_path / "config.toml"
-    account = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\npassword_command = "true"\n'
-    config.write_text(f'[learning]\nlabels = "per-maildir"\n{account}')
-    of_account = ("--maildir", "imap.example.org", "--config", config)
-    assert spamlstm("label", "spam", message, *of_account)[0] == 0
-    assert spamlstm("labels", *of_account)[1].startswith("0 ham, 1 spam")
-    assert spamlstm("labels", "--maildir", "imap.example.com", "--config", config)[0] == 66
-    assert spamlstm("labels", "purge", "--yes", *of_account)[1] == "1 label removed\n"
-
-
 def test_input_that_is_not_mail_gets_no_label(spamlstm, tmp_path):
     """Nothing and a picture are not mail (65), and a FIFO and a device are not read (66); none is labelled."""
     os.mkfifo(tmp_path / "fifo")
@@ -316,17 +273,6 @@ def test_input_that_is_not_mail_gets_no_label(spamlstm, tmp_path):
         assert (status, out) == (expected, "0 labelled spam\n")
         assert ("is not mail" if expected == 65 else "it is not a regular file") in err
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
-
-
-def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tmp_path):
-    """If each Maildir has its own labels and none is named, -v or a terminal gets a note, a pipe does not."""
-    config = tmp_path / "per-maildir.toml"
-    config.write_text('[learning]\nlabels = "per-maildir"\n')
-    arguments = ("classify", message, "--config", config)
-    assert spamlstm(*arguments)[2] == ""
-    assert "add --maildir DIR" in spamlstm(*arguments, "-v")[2]
-    assert "add --maildir DIR" in on_terminal(*arguments)[1]
-    assert "add --maildir DIR" not in on_terminal(*arguments, "--quiet")[1]
 
 
 def test_quiet_commands_print_only_what_was_asked_for(spamlstm, message, tmp_path):

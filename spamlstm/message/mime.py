@@ -4,10 +4,10 @@ If a limit is reached, a description such as "too many parts" is added to `defec
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from spamlstm.message.boundaries import boundary_of_parts, declared_boundary, delimiters, used_boundary
 from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 # The maximum number of leaves, multiparts and forwarded messages together. It also bounds the depth of nesting. The
 # rest of the mail is then read as plain text.
 MAX_PARTS = 500
-# The maximum number of lines that begin with `--` and are compared with the boundaries.
-MAX_DASHES = 100_000
-MAX_BOUNDARY = 990
-MAX_PREAMBLE = 256 * 1024
-# What may follow a boundary, and the most lines with a longer boundary that are skipped.
-_BEHIND_BOUNDARY = (b"\n", b"\r", b" ", b"\t", b"\v", b"\f", b"--")
-_MAX_LONGER = 100
-# A boundary that is not declared is searched for in this many bytes.
-_MAX_SHORT_PREAMBLE = 4 * 1024
 # The maximum size of all text parts together, in bytes. The text of further parts is not read.
 MAX_TEXT = 1024 * 1024
 # The most characters of an attached plain text, and of the text behind the last part.
@@ -37,9 +28,7 @@ MAX_ATTACHED_TEXT = 20_000
 # The most messages in attachments, one in another or side by side, and the most bytes of them together.
 MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 
-_DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
-_USED_BOUNDARY = re.compile(rb"\n--([^\s]{4,200})[ \t]*+\r?\ncontent-", re.IGNORECASE)
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
@@ -115,7 +104,7 @@ class MimeReader:
         """Read all leaves of the entity whose body begins at `start`, in their order in the mail."""
         boundaries: dict[bytes, _Multipart] = {}
         leaf = self._open(headers, start, boundaries)
-        for position, line_end, token in self._delimiters(start) if boundaries else ():
+        for position, line_end, token in delimiters(self.raw, start, self.defects) if boundaries else ():
             closing = token not in boundaries and token.endswith(b"--")
             boundary = token[:-2] if closing else token
             if boundary not in boundaries:
@@ -161,13 +150,15 @@ class MimeReader:
                 return _PLAIN, start
             content = self.headers.content(headers)
             if multipart := content["multipart"]:
-                if boundary := self._boundary(content, start, boundaries):
+                declared = declared_boundary(content)
+                boundary = used_boundary(self.raw, start, declared, self.defects)
+                if boundary and (boundary == declared or boundary not in boundaries):
                     self.structure.append(multipart[10:40])
                     if multipart == "multipart/alternative":
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
                     is_digest = multipart == "multipart/digest"
-                    is_certain = content["type"] == multipart and boundary == _declared_boundary(content)
+                    is_certain = content["type"] == multipart and boundary == declared
                     outside = None if is_certain else {**_not_multipart(content), "outside": ""}
                     boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, outside)
                     return (outside, start) if outside else None
@@ -178,38 +169,6 @@ class MimeReader:
             self._alternative = 0
             self._attached = True
             headers, start = self._inner_headers(start)
-
-    def _boundary(self, content: dict[str, str], start: int, boundaries: dict[bytes, _Multipart]) -> bytes:
-        """Return the declared boundary if the parts use it, otherwise the boundary that the parts use, or b''."""
-        declared = _declared_boundary(content)
-        begin, end = max(start - 1, 0), start + MAX_PREAMBLE
-        if declared and len(declared) < MAX_BOUNDARY:
-            # The declared boundary may be the beginning of the one that the parts use.
-            for _ in range(_MAX_LONGER):
-                begin = self.raw.find(b"\n--" + declared, begin, end)
-                if begin < 0:
-                    break
-                begin += 3 + len(declared)
-                if self.raw.startswith(_BEHIND_BOUNDARY, begin):
-                    return declared
-            else:
-                return declared
-        self.defects["wrong boundary"] = None
-        used = _USED_BOUNDARY.search(self.raw, max(start - 1, 0), start + _MAX_SHORT_PREAMBLE)
-        return used[1] if used and used[1] not in boundaries else b""
-
-    def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:
-        """Yield each line that could end a part: its start, the start of the next line, and the text after `--`."""
-        raw, size, count = self.raw, len(self.raw), 0
-        at = raw.find(b"\n--", max(start - 1, 0))
-        while at >= 0:
-            if match := _DASHES.match(raw, at):
-                if count == MAX_DASHES:
-                    self.defects["too many boundaries"] = None
-                    return
-                count += 1
-                yield at, min(match.end() + 1, size), match[1].rstrip()
-            at = raw.find(b"\n--", match.end() if match else at + 1)
 
     def _leaf(self, content: dict[str, str], start: int, end: int) -> None:
         start = min(start, end)
@@ -322,7 +281,7 @@ class MimeReader:
     def read_behind_parts(self) -> None:
         """Read the text behind the last part, which few mail programs show."""
         raw = b"\n" + self.raw[self._behind_parts : self._behind_parts + MAX_ATTACHED_TEXT]
-        if _USED_BOUNDARY.search(raw):
+        if boundary_of_parts(raw, 0, most=len(raw)):
             self.defects["parts behind the parts"] = None
             MimeReader(raw, outer=self).walk((("content-type", "multipart/mixed"),), 0)
         elif text := decode(raw)[0].strip():
@@ -345,10 +304,6 @@ class MimeReader:
             self.defects["page too complex"] = None
         self.pages.append(page)
         self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative, self._attached))
-
-
-def _declared_boundary(content: dict[str, str]) -> bytes:
-    return content.get("boundary", "").encode("utf-8", "replace").rstrip()
 
 
 def _not_multipart(content: dict[str, str]) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_one_message_is_named(folder, tiny):
         server.start()
         status, rows, err = undo(folder, server.port, "<none@example.org>")
         assert (status, rows) == (66, [])
-        assert "no message with the Message-ID" in err
+        assert "no filed or tagged message has the Message-ID" in err
         for number, name in ((7, "<7.spam@mx>"), (1, id_of(1)), (4, folder / "copy.eml")):
             status, rows, err = undo(folder, server.port, name)
             assert (status, err) == (0, "")

@@ -217,17 +217,19 @@ class PersonalLayer:
         score = self._score_by_weights(weight, prior, share)
         if limits is None:
             return score
-        base, weight = prior or 0.0, weight - self._balance.bias
-        number = self._history + CORRECTION * (self.labels - self._history)
-        few = 1 / (1 + (number / HALF_DOUBT_LABELS) ** 2)
+        base = prior or 0.0
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
-            score += few * min(max(weight / few + DOUBT + 1, 0.0), 1.0) * max(base - score, 0.0)
+            number = self._history + CORRECTION * (self.labels - self._history)
+            few = 1 / (1 + (number / HALF_DOUBT_LABELS) ** 2)
+            kept_share = (weight - self._balance.bias) / few + DOUBT + 1
+            score += few * min(max(kept_share, 0.0), 1.0) * max(base - score, 0.0)
         likeness = self._likeness.of(share)
         score += likeness * (self.ham_scores.adjusted(score, limits) - score)
         kept = limits.kept(score, prior=base)
         if base < limits.spam <= score:
-            unlike = (1 - likeness) * (1 - max(base, 0.0) / limits.spam)
+            # A base score above 0 is below the threshold, so the threshold is not 0.
+            unlike = (1 - likeness) * (1 - base / limits.spam if base > 0 else 1.0)
             return score if score >= limits.spam + unlike * self._margin() else kept
         return likeness * score + (1 - likeness) * kept
 

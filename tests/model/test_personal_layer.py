@@ -92,6 +92,16 @@ def test_unlike_mail_becomes_spam_only_far_above_the_threshold(base):
         assert (layer.score(unlike, base, limits=limits) >= limits.spam) == (beyond > margin)
 
 
+@pytest.mark.parametrize("threshold", [-2.0, 0.0, 2.0])
+@pytest.mark.parametrize("base", [-3.0, 0.0, 1.0, None])
+def test_thresholds_at_and_below_even_odds(threshold, base):
+    """A user may set the spam threshold to even odds, which is 0 in log-odds, or lower."""
+    limits = Limits(-3.5, threshold)
+    layer, rng = taught([(b"usual", False, -SURE)] * 50 + [(b"rare", True, -FAIRLY)] * 50)
+    for words in (b"usual", b"rare", b"else"):
+        assert np.isfinite(layer.score(mail(rng, words), base, limits=limits) or 0.0)
+
+
 def test_the_first_spam_of_history_leaves_the_margin():
     """A few spam in a history of much ham, which the weights take for ham, do not remove the margin."""
     rng, layer = random.Random(1), PersonalLayer()

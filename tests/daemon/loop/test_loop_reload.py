@@ -5,22 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from maildirs import by_link, make
-from running_loop import running_loop
 
 from spamlstm.config import Config, MaildirConfig
 from spamlstm.errors import ConfigError
-
-
-@pytest.fixture
-def box(tmp_path):
-    return make(tmp_path / "ann")
-
-
-@pytest.fixture
-def running(tmp_path, box):
-    """A daemon that watches every Maildir in tmp_path; `load` calls `running.next`, which the test sets."""
-    with running_loop(tmp_path) as running:
-        yield running
 
 
 def test_a_reload_makes_the_state_check(running, wait):

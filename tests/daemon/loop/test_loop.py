@@ -7,25 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from maildirs import by_link, by_rename, make
-from running_loop import running_loop
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
 from spamlstm.daemon.hints import NEW
 from spamlstm.daemon.loop import TURN_SECONDS
 from spamlstm.errors import TemporaryError
 from spamlstm.maildir.names import DELIVERED
-
-
-@pytest.fixture
-def box(tmp_path):
-    return make(tmp_path / "ann")
-
-
-@pytest.fixture
-def running(tmp_path, box):
-    """A daemon that watches every Maildir in tmp_path; `load` calls `running.next`, which the test sets."""
-    with running_loop(tmp_path) as running:
-        yield running
 
 
 def test_from_delivery_to_done(running, box, wait):

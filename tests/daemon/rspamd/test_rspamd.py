@@ -3,34 +3,13 @@
 import socket
 
 import pytest
-from http_wire import asked, chunked, post, split
+from http_wire import PASSWORD, asked, chunked, post, split
 from listening import PATIENCE, exchange
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm import __version__
-from spamlstm.config import Config, HttpConfig
 from spamlstm.daemon.listeners import connection, rspamd
 from spamlstm.maildir.headers import headers, points
-
-PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("http") / "password"
-    path.touch(0o600)
-    path.write_text(f"{PASSWORD}\n")
-    return path
-
-
-@pytest.fixture
-def config(tmp_path, file):
-    return Config(http=HttpConfig(f"unix:{tmp_path}/http.sock", password_file=str(file)))
-
-
-@pytest.fixture
-def http(tmp_path, running):
-    return f"{tmp_path}/http.sock"
 
 
 @pytest.mark.parametrize(("mail", "action"), [(SPAM, "add header"), (HAM, "no action"), (UNSURE, "no action")])

@@ -1,33 +1,13 @@
 """Labels by rspamd's HTTP: the password, and whose labels they are."""
 
 import pytest
-from http_wire import asked, post
+from http_wire import PASSWORD, asked, post
 from listening import exchange, listening
 from maildirs import make
 from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import Config, HttpConfig, LabelScope, LearningConfig, MaildirConfig
 from spamlstm.errors import ConfigError
-
-PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("http") / "password"
-    path.touch(0o600)
-    path.write_text(f"{PASSWORD}\n")
-    return path
-
-
-@pytest.fixture
-def config(tmp_path, file):
-    return Config(http=HttpConfig(f"unix:{tmp_path}/http.sock", password_file=str(file)))
-
-
-@pytest.fixture
-def http(tmp_path, running):
-    return f"{tmp_path}/http.sock"
 
 
 def test_learning_needs_the_password(tmp_path, http, running, classifier, config):

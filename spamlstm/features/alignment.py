@@ -55,6 +55,8 @@ _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 _RANDOM = re.compile(r"[a-z]\d+[a-z]|\d{4,}|[bcdfghjklmnpqrstvwxz]{5,}")
 _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
 _IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
+# No public name ends in these; machines of the own network send mail from such names.
+_PRIVATE_ZONES = frozenset(("", *"localhost localdomain local lan home internal intranet corp arpa".split()))
 _SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
@@ -142,8 +144,10 @@ def _domain(domain: str, host: str) -> str:
 
 def _zone(host: str) -> str:
     zone = host.rpartition(".")[2]
-    if zone in ("", "com", "net", "org"):
-        return zone or "none"
+    if zone in _PRIVATE_ZONES:
+        return "none"
+    if zone in ("com", "net", "org"):
+        return zone
     if zone in ("edu", "gov", "mil", "int"):
         return "public"
     return "country" if len(zone) == 2 else "new"

@@ -10,23 +10,18 @@ from functools import cached_property, lru_cache
 from spamlstm.features.authentication import AuthenticationResult, authentication_results
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.header_value import server_name, without_comments
+from spamlstm.features.hop import NOBODY, Client, read_client
 from spamlstm.message.message import Message
 
 # At most this many Received headers, and this many characters of each, are read.
-_MOST_HEADERS, _MOST_VALUE, _MOST_CLIENT = 20, 4000, 500
+_MOST_HEADERS, _MOST_VALUE = 20, 4000
 
 # These patterns are for headers in lower case. They begin with a letter because that is faster.
 _BY = re.compile(r"by(?<!\Sby)\s+([^\s;]+)")
 _FOR = re.compile(r"for(?<!\Sfor)\s+<?([^\s<>;]+@[^\s<>;]+)")
 # Protocols of local delivery, and of programs that fetch mail from another server.
 _LOCAL = re.compile(r"with(?<!\Swith)\s+(?:lmtp|pop3|imap|local)\b")
-_IP = r"\[(?i:IPv6:)?([0-9A-Fa-f.:]{2,45})\]"
-# `(name [ip]` or `([ip]`: the name is reverse DNS. The name before the bracket is chosen by the sender.
-_CLIENT = re.compile(rf"\((?!(?i:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?i:\(may be forged)?)")
-# `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
-_ADDRESS_ONLY = re.compile(rf"(?i:from)\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]{{2,45}})\)")
 _NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
-_FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
 _PRIVATE = re.compile(
     r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.|::1?$|f[cde]"
 )
@@ -39,9 +34,9 @@ class Route:
     """The way of a message into the receiving organisation.
 
     `own` is the receiving organisation, or the name of its server. `entry` is the Received header of the hop where the
-    message entered the organisation, or '' if no host outside is known. `host` is the organisation of the host that
-    handed the message over, by its confirmed reverse DNS name, or ''. `network` is the /24 or /48 of this host, or ''
-    if the host is not known. Headers above the position `start` were written by the receiving organisation.
+    message entered the organisation, or '' if no host outside is known, and `client` is the host that handed it over.
+    `host` is the organisation of that host, by its confirmed reverse DNS name, or ''. `network` is its /24 or /48, or
+    '' if the host is not known. Headers above the position `start` were written by the receiving organisation.
 
     Hops of local delivery and of fetching programs, and hops between hosts of the organisation, are skipped. So the
     route is the same before and after local delivery.
@@ -49,6 +44,7 @@ class Route:
 
     def __init__(self, message: Message) -> None:
         self.own = self.host = self.network = self.entry = self._plain_entry = ""
+        self.client = NOBODY
         self.start = 0
         self._message = message
         hops = 0
@@ -58,7 +54,8 @@ class Route:
             hops += 1
             if hops > _MOST_HEADERS:
                 return
-            host, ip = _client(value[:_MOST_CLIENT])
+            client = read_client(value)
+            ip = client.ip.removeprefix("::ffff:")
             if not ip or _PRIVATE.match(ip):
                 continue
             plain = without_comments(value[:_MOST_VALUE]).lower()
@@ -72,8 +69,10 @@ class Route:
             self.own, self.start = own, at
             if own == _MICROSOFT[0] and ip.startswith(_MICROSOFT[1]):
                 continue
+            host = _organisation(client, ip)
             if not host or host != own:
                 self.host, self.network, self.entry, self._plain_entry = host, _network(ip), value, plain
+                self.client = client
                 return
 
     @cached_property
@@ -88,19 +87,11 @@ class Route:
         return found[1] if found else ""
 
 
-def _client(received: str) -> tuple[str, str]:
-    """Return the organisation of the confirmed reverse DNS name and the IP address of a client, or '' for each."""
-    if received[:5].lower() != "from ":
-        return "", ""
-    if match := _CLIENT.search(received):
-        name, ip, more = match.groups(default="")
-        if not name and "helo=" in more and (word := _FIRST_WORD.match(received)):
-            name = word[1]  # Exim: `from name ([ip] helo=...)`
-        if "forged" in more or name[-1:].isdigit() or _is_dial_up(name, ip):
-            name = ""
-        return organisational_domain(name), ip.lower().removeprefix("::ffff:")
-    match = _ADDRESS_ONLY.match(received)
-    return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
+def _organisation(client: Client, ip: str) -> str:
+    """Return the organisation of the confirmed reverse DNS name of a client, or ''."""
+    if not client.confirmed or _is_dial_up(client.reverse, ip):
+        return ""
+    return organisational_domain(client.reverse)
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from string import ascii_letters, ascii_uppercase
 from spamlstm.features.disguise import foreign
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.header_value import server_name
+from spamlstm.features.hop import UNKNOWN, Client
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
@@ -37,10 +38,9 @@ STYLE: dict[str, tuple[str, ...]] = {
     "odd": ("zerowidth", "confusable", "combining", "spaced", "leet", "defect"),
 }
 
-_FROM_HOP = re.compile(r"^(?i:from)\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?")
 # Servers write the protocol in capital letters, except Exim.
 _AUTHENTICATED, _MOST_HOP = re.compile(r"with\s+(?:E?SMTPS?A|e?smtps?a)\b"), 4000
-_IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
+_IP = re.compile(r"\[?[\d.:a-f]+\]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
 # The usual form of a date. email.utils reads this form and all other forms, but takes twice as long.
 _USUAL_DATE = re.compile(
@@ -99,11 +99,11 @@ def style(message: Message, route: Route) -> list[Fact]:
 def _delivery(message: Message, route: Route) -> Iterator[Fact]:
     """Yield the facts of the delivery, from the Date header and the hop into the receiving organisation."""
     helo, reverse, hop = "none", "none", route.entry
-    match = _FROM_HOP.match(hop)
+    greeting = route.client.greeting
     # A host that calls itself by a name of the organisation is its own relay or a forger, so its facts say nothing.
     # An authenticated user may be anywhere.
-    if match and server_name(match[1]) != route.own and not _AUTHENTICATED.search(hop, 0, _MOST_HOP):
-        helo, reverse = _hop(match[1], match[2] or "")
+    if greeting and server_name(greeting) != route.own and not _AUTHENTICATED.search(hop, 0, _MOST_HOP):
+        helo, reverse = _greeting(greeting), _reverse(route.client)
     yield "helo", helo
     yield "reverse", reverse
     if helo != "none" and _has_tls(hop[:_MOST_HOP].lower()):
@@ -115,23 +115,22 @@ def _has_tls(hop: str) -> bool:
     return "tls" in hop or "esmtps" in hop or "cipher" in hop
 
 
-def _hop(helo: str, details: str) -> tuple[str, str]:
-    """Return the facts `helo` (the name that the sending host announced) and `reverse` (its reverse DNS name)."""
-    if _IP.fullmatch(helo):
-        kind = "ip"
-    elif "." not in helo:
-        kind = "bare"
-    else:
-        kind = "local" if helo.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
-    words = details.replace("HELO", " ").split()
-    name = next((word.strip("[].,") for word in words if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
-    if "unknown" in details.lower():
-        return kind, "unknown"
-    if not name:
-        return kind, "none"
-    if _POOL.search(name[:255]):
-        return kind, "pool"
-    return kind, "same" if organisational_domain(name) == organisational_domain(helo) else "other"
+def _greeting(greeting: str) -> str:
+    """Return the fact `helo`: the form of the name that the sending host announced."""
+    if _IP.fullmatch(greeting):
+        return "ip"
+    if "." not in greeting:
+        return "bare"
+    return "local" if greeting.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
+
+
+def _reverse(client: Client) -> str:
+    """Return the fact `reverse`: how the reverse DNS name of the sending host relates to its greeting."""
+    if client.reverse in ("", UNKNOWN):
+        return client.reverse or "none"
+    if _POOL.search(client.reverse[:255]):
+        return "pool"
+    return "same" if organisational_domain(client.reverse) == organisational_domain(client.greeting) else "other"
 
 
 def _date(message: Message, hop: str) -> str:

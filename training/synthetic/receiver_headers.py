@@ -162,11 +162,16 @@ def _rspamd(rng: Random, letter: Letter) -> list[str]:
 def _exim(rng: Random, letter: Letter) -> list[str]:
     """Exim of a hosting company, without Authentication-Results."""
     alignment, host = letter.alignment, _own_host(rng, letter)
+    port = f":{rng.randrange(1024, 65536)}" if chance(rng, 0.3) else ""
+    greeting = f" helo={alignment.helo}" if chance(rng, 0.3) else ""
+    client = f"{alignment.helo} ([{alignment.client_ip}]{port}{greeting})"
+    if chance(rng, 0.15):  # without a confirmed name
+        client = f"[{alignment.client_ip}] ({f'port={port[1:]} ' if port else ''}helo={alignment.helo})"
     return [
         f"Return-path: <{alignment.envelope}>",
         f"Envelope-to: {letter.recipient.address}",
         f"Delivery-date: {letter.date('+0100', 2)}",
-        f"Received: from {alignment.helo} ([{alignment.client_ip}])\r\n\tby {host} with esmtps (TLS1.2) tls TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\r\n\t(Exim 4.9{rng.randrange(2, 8)})\r\n\t(envelope-from <{alignment.envelope}>)\r\n\tid 1{alnum(rng, 5)}-{alnum(rng, 6)}-{alnum(rng, 2)}\r\n\tfor {letter.recipient.address}; {letter.date('+0100', 1)}",
+        f"Received: from {client}\r\n\tby {host} with esmtps (TLS1.2) tls TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\r\n\t(Exim 4.9{rng.randrange(2, 8)})\r\n\t(envelope-from <{alignment.envelope}>)\r\n\tid 1{alnum(rng, 5)}-{alnum(rng, 6)}-{alnum(rng, 2)}\r\n\tfor {letter.recipient.address}; {letter.date('+0100', 1)}",
     ]
 
 

@@ -40,14 +40,15 @@ class Scene:
         return self.known[name]
 
     def _made(self, name: str, before: str) -> str:
-        if name in _OWN:
-            return _OWN[name](self)
+        stem = name.rstrip("0123456789")  # {amount2} is a further {amount}
+        if make := _OWN.get(stem):
+            return make(self)
         if "mail" in name and before.endswith("<"):
             return f"info@{self.org.domain}"
         if re.fullmatch(r"(?:tt)?value(?:_?\d+)?|tt\d|fullname_?\d*", name):
             return _unnamed(self, before)
         for pattern, make in _RULES:
-            if pattern.search(name):
+            if pattern.search(stem):
                 return make(self)
         return _object(self)
 

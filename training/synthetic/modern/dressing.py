@@ -38,6 +38,10 @@ FIRST_DAY, DAYS = datetime(2021, 1, 1, 5, tzinfo=UTC), 2130
 DISGUISED = 1 / 3
 """The share of spam that is disguised, and of ham that has a habit that looks like a disguise."""
 
+_OF_NO_BRAND = frozenset("charity club conference gateway newsletter office outage press renewal".split())
+_AT_WORK = frozenset(("ham/office", "ham/press", "ham/support", "ham/trade"))
+"""Kinds of letters that people write for their organisation, and hardly ever from a mailbox of their own."""
+
 SIGNED = 0.04
 """The share of the mail from mailboxes that S/MIME or PGP signs, in both classes."""
 
@@ -95,7 +99,9 @@ class Dresser:
     def own(self, rng: Random, own: OwnText, label: str, *, disguised: bool = True) -> Dressed:
         """Dress a text of this project, as a page of an organisation or as a letter."""
         text = _with_mark(rng, own.expand(rng))
-        scene = self._scene(rng, text, real=0.0 if own.seller else 0.6)  # a brand sends no such offers
+        # A brand sends no such offers, and hardly ever mail of these kinds.
+        real = 0.0 if own.seller else 0.1 if own.kind.partition("/")[2] in _OF_NO_BRAND else 0.6
+        scene = self._scene(rng, text, real=real)
         ending = rng.choice(own.attach) if own.attach else ""
         attached = (draw_attachment(scene, ending),) if ending else ()
         if own.page or own.seller:
@@ -136,10 +142,11 @@ class Dresser:
         where = locale(text.lang)
         sector = _senders()["sector"].get(text.kind.rpartition("/")[2], "software")
         org = draw_organisation(rng, where, sector, real=real)
-        if text.kind == "spam/mailbox":
+        if text.kind in ("spam/mailbox", "spam/gateway"):
             org = replace(org, name=rng.choice(("Webmail", "Mail Administrator", "IT Support", org.name)))
         recipient = draw_person(rng, where, draw_domain(rng, where) if chance(rng, 0.75) else None)
-        writer = draw_person(rng, where, org.domain if chance(rng, 0.5) else None)
+        at_work = 0.9 if text.kind in _AT_WORK else 0.5
+        writer = draw_person(rng, where, org.domain if chance(rng, at_work) else None)
         arrived = FIRST_DAY + timedelta(days=rng.randrange(DAYS), seconds=rng.randrange(70_000))
         return Scene(rng, where, org, recipient, writer, arrived, self.filler.sentences(text.lang))
 

@@ -1,6 +1,6 @@
 """The texts that were written for this project: kinds of spam and their honest counterparts, in several languages.
 
-A line of `texts/spam.jsonl` or `texts/ham.jsonl` has `kind`, `lang`, `subject` and `text`. In both texts, `[a|b]` is a
+A line of `texts/LABEL/LANG.jsonl` has `kind`, `lang`, `subject` and `text`. In both texts, `[a|b]` is a
 choice and `{slot}` a value. Optional: `attach` (endings, one of which is drawn), `page` or `seller` (it is dressed as a
 page of an organisation, not as a letter), `thread` (it answers the recipient), `to` ("self": the recipient wrote it).
 """
@@ -64,7 +64,8 @@ class OwnText:
 def own_texts(label: str) -> Mapping[str, Sequence[OwnText]]:
     """Return the texts of a label, 'ham' or 'spam', by kind."""
     found: dict[str, list[OwnText]] = defaultdict(list)
-    lines = files(__package__).joinpath("texts", f"{label}.jsonl").read_text("utf-8").splitlines()
+    parts = sorted(files(__package__).joinpath("texts", label).iterdir(), key=lambda part: part.name)
+    lines = [line for part in parts for line in part.read_text("utf-8").splitlines()]
     for number, line in enumerate(lines):
         row = json.loads(line)
         row["attach"] = tuple(row.get("attach", ()))

@@ -17,6 +17,10 @@ _SUBJECT_LINK = re.compile(r"\s*[(\[]?\{\{\w*url\w*\}\}[)\]]?")
 _ANCHOR = re.compile(r"(<a\b[^>]*href=\"\{\{(\w+)\}\}\"[^>]*>\s*)\{\{\2\}\}", re.IGNORECASE)
 _BUTTON = re.compile(r"<a\b[^>]*(?:btn|button|action)[^>]*>", re.IGNORECASE)
 _HREF_SLOT = re.compile(r"href=[\"']?\{\{(\w+)\}\}")
+# `label ({{url}})`: the label begins with a word, and slots in it stay whole.
+_LABELLED = re.compile(
+    r"(?<![\w{])((?:\{\{\w+\}\}|[^\s<>(){}:.!?;])(?:\{\{\w+\}\}|[^\n<>(){}:.!?;]){0,49})\s\(\{\{(\w*url\w*)\}\}\)"
+)
 _BODY_TAG, _MJ = re.compile(r"<body[^>]*>", re.IGNORECASE), re.compile(r"<(/?)mj-\w+[^>]*>")
 _TAGS, _SPACES = (
     re.compile(r"<(?:style|script|head|title).*?</(?:style|script|head|title)>|<[^>]+>", re.DOTALL | re.IGNORECASE),
@@ -137,7 +141,7 @@ def _as_html(text: str) -> str:
     out = []
     for paragraph in re.split(r"\n\s*\n", text.strip()):
         body = escape(paragraph.strip(), quote=False).replace("\n", "<br>\n")
-        body = re.sub(r"([^\n<>():]{3,50})\s\(\{\{(\w*url\w*)\}\}\)", r'<a href="{{\2}}">\1</a>', body)
+        body = _LABELLED.sub(r'<a href="{{\2}}">\1</a>', body)
         body = re.sub(r'(?<!")\{\{(\w*url)\}\}', r'<a href="{{\1}}">{{shown_url}}</a>', body)
         out.append(f"<p>{body}</p>")
     return "\n".join(out)

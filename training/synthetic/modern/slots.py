@@ -147,7 +147,7 @@ def _large(scene: Scene) -> str:
     return pattern.format(f"{scene.rng.randrange(4, 99)}{scene.rng.choice(('00', '50', '80'))}")
 
 
-# The slots of the texts in `texts/spam.jsonl` and `texts/ham.jsonl`.
+# The slots of the texts in `texts/ham` and `texts/spam`.
 _OWN: dict[str, Callable[[Scene], str]] = {
     "name": lambda s: s.recipient.name,
     "first": lambda s: s.recipient.first,

@@ -1,7 +1,7 @@
 """Print judgements as tables on a terminal, as tab-separated lines elsewhere, or as JSON.
 
 A judgement is a verdict (ham, unsure or spam) with its score and reason. A cause is a word or fact of the message with
-its contribution to the score.
+its contribution to the score, or the rule that decided in place of the score.
 """
 
 import contextlib
@@ -91,8 +91,12 @@ def _print_lines(row: Row) -> None:
         plain(row.path),
         *(() if row.done is None else (plain(row.done),)),
     )
-    causes = [f"\t{cause.contribution:+.2f}\t{cause.kind}\t{plain(cause.text)}" for cause in row.causes or ()]
+    causes = [f"\t{_contribution(cause)}\t{cause.kind}\t{plain(cause.text)}" for cause in row.causes or ()]
     sys.stdout.write("\n".join(["\t".join(first), *causes, ""]))
+
+
+def _contribution(cause: "Cause") -> str:
+    return "-" if cause.contribution is None else f"{cause.contribution:+.2f}"
 
 
 @contextlib.contextmanager
@@ -141,8 +145,9 @@ def _table(rows: list[Row], *, header: bool) -> "Table":
         path = Text(encodable(plain(row.path)))
         table.add_row(Text(judgement.verdict, COLOURS[judgement.verdict]), share, judgement.reason, path, *done)
         for cause in row.causes or ():
-            colour = COLOURS[Verdict.SPAM if cause.contribution > 0 else Verdict.HAM]
-            table.add_row(
-                "", Text(f"{cause.contribution:+.2f}", colour), cause.kind, Text(encodable(plain(cause.text)))
-            )
+            towards = judgement.verdict
+            if cause.contribution is not None:
+                towards = Verdict.SPAM if cause.contribution > 0 else Verdict.HAM
+            contribution = Text(_contribution(cause), COLOURS[towards])
+            table.add_row("", contribution, cause.kind, Text(encodable(plain(cause.text))))
     return table

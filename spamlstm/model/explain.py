@@ -20,6 +20,7 @@ from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.fact_sentences import fact_sentence
 from spamlstm.model.network import message_logit
+from spamlstm.model.policy import Evidence, Policy, Reason
 
 if TYPE_CHECKING:
     from spamlstm.model.correspondents import KnownSender
@@ -53,21 +54,23 @@ class CauseKind(StrEnum):
     """All labels of the user together."""
     SENDER = "sender"
     """The earlier messages of the sender. The contribution of the labels does not include it."""
+    RULE = "rule"
+    """What decided the verdict in place of the score: an entry of the allow or deny list, or the GTUBE test string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The contribution of one word, of one fact or of all labels to the score, in log-odds.
+    """The contribution of one word, of one fact or of all labels to the score, in log-odds, or a rule.
 
-    A contribution above zero moves the score towards spam, a contribution below zero towards ham.
+    A contribution above zero moves the score towards spam, a contribution below zero towards ham. A rule has none.
     """
 
     kind: CauseKind
     text: str
-    """The word itself, or a sentence about the fact or the labels."""
-    contribution: float
+    """The word itself, or a phrase about the fact, the labels or the rule."""
+    contribution: float | None
     code: str | None = None
-    """The name and value of a fact as the model reads them (`reply:other`), or None for a word or the labels."""
+    """The name and value of a fact as the model reads them (`reply:other`), or None for other causes."""
 
 
 _Candidate = tuple[CauseKind, str]
@@ -82,18 +85,31 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return the contributions of the sender and of the user's labels, then the `most` strongest words and facts.
+    """Return what made up the verdict: rules, the sender, the user's labels, then the `most` strongest words and facts.
 
-    The sender is missing if it is not known. The labels are missing if they change the score by less than LEAST_SHOWN
-    and none is on a similar text.
+    The rules are missing if the score decided. The sender is missing if it is not known. The labels are missing if they
+    change the score by less than LEAST_SHOWN and none is on a similar text.
 
     The words and facts are ordered by strength, strongest first. They are missing if the model was not used. If the
     message is nearly identical to a labelled message, `name` converts the number of that label (from 1, in the order of
     learning) to its displayed name.
     """
     reading = classifier.reader.read(raw)
+    personal = () if layer is None else _personal(classifier, raw, layer, name)
     causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
-    return causes if layer is None else [*_personal(classifier, raw, layer, name), *causes]
+    return [*_rules(classifier.policy, reading.evidence), *personal, *causes]
+
+
+def _rules(policy: Policy, evidence: Evidence) -> Iterator[Cause]:
+    """Yield the rules that decided."""
+    _, reason = policy.decide(None, evidence)
+    if reason is Reason.ALLOW:
+        phrases = [f'allow entry "{entry}"' for entry in policy.allow_entries(evidence)]
+    elif reason is Reason.DENY:
+        phrases = [f'deny entry "{entry}"' for entry in policy.deny_entries(evidence)]
+    else:
+        phrases = ["the text contains the GTUBE test string"] * (reason is Reason.GTUBE)
+    yield from (Cause(CauseKind.RULE, phrase, None) for phrase in phrases)
 
 
 def _personal(
@@ -143,7 +159,7 @@ def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
         each = zip(variant, windows, logits, strict=True)
         remaining = [logit if less == window else next(rescored) for less, window, logit in each]
         causes.append(_cause(candidate, round(scale * (base - message_logit(remaining)), 3)))
-    return sorted((cause for cause in causes if cause.contribution), key=lambda cause: -abs(cause.contribution))
+    return sorted((cause for cause in causes if cause.contribution), key=lambda cause: -abs(cause.contribution or 0.0))
 
 
 def _cause(candidate: _Candidate, contribution: float) -> Cause:

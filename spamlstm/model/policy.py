@@ -4,6 +4,7 @@ Evidence is what the policy considers besides the probability, such as the sende
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -83,6 +84,11 @@ class Evidence(NamedTuple):
     further_senders: tuple[tuple[str, ...], ...] = ()
     """The addresses in each further From header, which no ordinary message has."""
 
+    @property
+    def from_headers(self) -> tuple[tuple[str, ...], ...]:
+        """The addresses in each From header."""
+        return (self.senders, *self.further_senders)
+
 
 NO_EVIDENCE = Evidence()
 
@@ -122,37 +128,42 @@ class SenderList:
 
     `sender_list.parse_sender` has the forms of the entries. Case is ignored, and both spellings of an international
     domain are equal. Addresses are compared with each address in the From header, which a sender can forge.
+
+    Each field maps names in comparable form to the entry as the configuration has it.
     """
 
-    addresses: frozenset[str] = frozenset()
-    domains: frozenset[str] = frozenset()
-    lists: frozenset[str] = frozenset()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    domains: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
         """Return the list with these entries. Raises ConfigError if an entry does not have a known form."""
-        named: dict[sender_list.SenderKind, set[str]] = {kind: set() for kind in sender_list.SenderKind}
+        named: dict[sender_list.SenderKind, dict[str, str]] = {kind: {} for kind in sender_list.SenderKind}
         for entry in entries:
             try:
                 kind, name = sender_list.parse_sender(entry)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
-            named[kind].add(name)
-        return cls(*(frozenset(named[kind]) for kind in sender_list.SenderKind))
+            named[kind].setdefault(name, entry)
+        return cls(*(named[kind] for kind in sender_list.SenderKind))
 
-    def covers(self, *, senders: tuple[str, ...], list_id: str) -> bool:
-        """Return whether one of the addresses or the mailing list is on this list."""
-        if list_id and self.lists and sender_list.comparable_list(list_id) in self.lists:
-            return True
-        return bool(self.addresses or self.domains) and any(map(self._covers_address, senders))
+    def find(self, *, senders: tuple[str, ...], list_id: str) -> str | None:
+        """Return the entry for the mailing list or for one of the addresses, or None if none is on this list."""
+        if list_id and self.lists and (entry := self.lists.get(sender_list.comparable_list(list_id))):
+            return entry
+        if not (self.addresses or self.domains):
+            return None
+        return next(filter(None, map(self._find_address, senders)), None)
 
-    def _covers_address(self, sender: str) -> bool:
+    def _find_address(self, sender: str) -> str | None:
         sender = sender_list.comparable_address(sender)
         if sender in self.addresses:
-            return True
+            return self.addresses[sender]
         labels = sender.rpartition("@")[2].split(".") if self.domains else []
         domains = [".".join(labels[start:]) for start in range(len(labels))]
-        return any(one in self.domains for one in domains) or any(f"*.{one}" in self.domains for one in domains[1:])
+        names = (*domains, *(f"*.{one}" for one in domains[1:]))
+        return next((self.domains[name] for name in names if name in self.domains), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +198,26 @@ class Policy:
         """Return the thresholds in force and their origin as a JSON-serializable dict."""
         return {"ham": self.thresholds.ham, "spam": self.thresholds.spam, "origin": str(self.origin)}
 
+    def allow_entries(self, evidence: Evidence) -> tuple[str, ...]:
+        """Return the entries of the allow list that make a message ham. Empty if the message is not allowed."""
+        # Of several From headers, a mail program may show any, so each needs an entry.
+        entries = [self.allow.find(senders=one, list_id=evidence.list_id) for one in evidence.from_headers]
+        return () if None in entries else tuple(dict.fromkeys(filter(None, entries)))
+
+    def deny_entries(self, evidence: Evidence) -> tuple[str, ...]:
+        """Return the entries of the deny list that make a message spam. Empty if the message is not denied."""
+        entries = [self.deny.find(senders=one, list_id=evidence.list_id) for one in evidence.from_headers]
+        return tuple(dict.fromkeys(filter(None, entries)))
+
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
         """Return the verdict and its reason.
 
         If no other rule applies and the probability is None or not finite, the verdict is unsure with the reason
         NO_TEXT.
         """
-        # Of several From headers, a mail program may show any.
-        headers, list_id = (evidence.senders, *evidence.further_senders), evidence.list_id
         cases = (
-            (all(self.allow.covers(senders=one, list_id=list_id) for one in headers), Verdict.HAM, Reason.ALLOW),
-            (any(self.deny.covers(senders=one, list_id=list_id) for one in headers), Verdict.SPAM, Reason.DENY),
+            (self.allow_entries(evidence), Verdict.HAM, Reason.ALLOW),
+            (self.deny_entries(evidence), Verdict.SPAM, Reason.DENY),
             (evidence.gtube, Verdict.SPAM, Reason.GTUBE),
             (evidence.not_mail, Verdict.UNSURE, Reason.NOT_MAIL),
             (evidence.no_text, Verdict.UNSURE, Reason.NO_TEXT),

@@ -6,6 +6,8 @@ import json
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
+from spamlstm.model.reading import GTUBE
+
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(256)) * 9
 
 
@@ -103,6 +105,26 @@ def test_an_allow_list(spamlstm, folder):
     (folder / "c.toml").write_text('[policy]\nallow = ["ann@x.org"]')
     _, out, _ = spamlstm("classify", "--config", folder / "c.toml", folder / "b-spam.eml")
     assert out.split("\t")[0::3] == ["ham", "allow"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        ('allow = ["other@x.org", "*@X.org"]', 'allow entry "*@X.org"'),
+        ('deny = ["ann@x.org"]', 'deny entry "ann@x.org"'),
+        ('deny = ["@other.org"]', "the text contains the GTUBE test string"),
+    ],
+)
+def test_explain_names_the_rule(spamlstm, on_terminal, folder, policy, text):
+    """With --explain, the entry or test string that decided comes first, and only --explain names addresses."""
+    (folder / "c.toml").write_text(f"[policy]\n{policy}")
+    (folder / "rule.eml").write_bytes(mail(f"pills {GTUBE}"))
+    command = ("classify", "--config", folder / "c.toml", folder / "rule.eml")
+    assert spamlstm(*command, "--explain")[1].splitlines()[1] == f"\t-\trule\t{text}"
+    explained = json.loads(spamlstm(*command, "--explain", "--json")[1])["explain"]
+    assert explained[0] == {"kind": "rule", "text": text, "contribution": None}
+    assert text in on_terminal(*command, "--explain")[1]
+    assert "x.org" not in spamlstm(*command, "--json")[1].lower()
 
 
 def test_model_show(spamlstm):

@@ -153,15 +153,15 @@ def test_what_sets_the_thresholds():
 )
 def test_what_an_entry_covers(entry, sender, covered):
     """An address covers itself, a domain covers itself and its subdomains, in both spellings and in any case."""
-    assert SenderList.of((entry,)).covers(senders=(sender,), list_id="") is covered
+    assert SenderList.of((entry,)).find(senders=(sender,), list_id="") == (entry if covered else None)
 
 
 @pytest.mark.parametrize("entry", ["list:announce@x.org", "list:announce.x.org", "list:<Announce@X.org>"])
 @pytest.mark.parametrize("list_id", ["announce.x.org", "announce@x.org"])
 def test_a_mailing_list_is_covered_by_id_and_address(entry, list_id):
     """The List-Id of a list is its address with a dot, or its address; an entry may have either form."""
-    assert SenderList.of((entry,)).covers(senders=(), list_id=list_id)
-    assert not SenderList.of((entry,)).covers(senders=("announce@x.org",), list_id="other.x.org")
+    assert SenderList.of((entry,)).find(senders=(), list_id=list_id) == entry
+    assert SenderList.of((entry,)).find(senders=("announce@x.org",), list_id="other.x.org") is None
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_the_advice_for_a_refused_entry(entry, advice):
 def test_any_text_is_an_entry_or_refused(entry, sender):
     """Any text is accepted or refused with a sentence, and any sender can be compared with it."""
     with contextlib.suppress(ConfigError):
-        SenderList.of((entry,)).covers(senders=(sender,), list_id=sender)
+        SenderList.of((entry,)).find(senders=(sender,), list_id=sender)
 
 
 @given(st.from_regex(r"[a-z0-9.+-]{1,20}@([a-zäöüß]{1,9}\.){1,3}[a-z]{2,5}", fullmatch=True))
@@ -223,7 +223,7 @@ def test_an_entry_covers_its_own_address(address):
     """An address that is an entry is covered by it, by its domain, and by both in upper case."""
     domain = address.rpartition("@")[2]
     for entry in (address, f"@{domain}", f"*@{domain}", domain):
-        assert SenderList.of((entry,)).covers(senders=(address,), list_id="")
+        assert SenderList.of((entry,)).find(senders=(address,), list_id="") == entry
 
 
 # The From headers are those of messages that mail programs and servers have written.
@@ -271,7 +271,7 @@ def test_the_authors_of_a_message_are_found(value):
 def test_a_name_is_not_an_author(value):
     """An allowed address in the display name, in a comment or in a quoted local part does not make mail ham."""
     message = parse_message(f"From: {value}\nSubject: x\n\ntext\n".encode())
-    assert not SenderList.of(("jo@example.net",)).covers(senders=evidence_of(message).senders, list_id="")
+    assert SenderList.of(("jo@example.net",)).find(senders=evidence_of(message).senders, list_id="") is None
 
 
 @pytest.mark.parametrize("first", ["From : jo@example.net", "From: jo@example.net", "FROM: crook@evil.example"])
@@ -286,3 +286,13 @@ def test_several_authors(first, second):
     assert denied is ("crook" in first + second)
     twice = parse_message(b"From: jo@example.net\nFrom: Jo <jo@example.net>\n\ntext\n")
     assert Policy(THRESHOLDS, allow=allow).decide(0.99, evidence_of(twice)) == (Verdict.HAM, Reason.ALLOW)
+
+
+def test_the_entries_that_decide():
+    """Each From header of an allowed message names its entry, and of a denied message the headers that have one."""
+    message = parse_message(b"From: jo@example.net\nFrom: Kim <kim@mail.example.com>\n\ntext\n")
+    evidence = evidence_of(message)
+    both = Policy(THRESHOLDS, allow=SenderList.of(("@example.com", "jo@example.net", "Jo@Example.net")))
+    assert both.allow_entries(evidence) == ("jo@example.net", "@example.com")
+    policy = Policy(THRESHOLDS, allow=SenderList.of(("jo@example.net",)), deny=SenderList.of(("*.example.com",)))
+    assert (policy.allow_entries(evidence), policy.deny_entries(evidence)) == ((), ("*.example.com",))

@@ -110,9 +110,12 @@ def undo_messages(
     """Undo all acts since a time, or the acts on one message, print each act, and return the exit status.
 
     `message` names a message, see `_named`. Raises NoInputError if its file cannot be read, and UserError if `since` is
-    not a time.
+    not a time in the past.
     """
-    moment = parse_time(since or "1d", now=time.time()) if since or message is None else 0.0
+    now = time.time()
+    moment = parse_time(since or "1d", now=now) if since or message is None else 0.0
+    if moment > now:
+        raise UserError(f"--since {since} is in the future; write a time in the past, such as 2h or 2026-11-20T18:30")
     results = _Results()
     state = existing_state(state)
     # Maildirs need no configuration.

@@ -211,6 +211,19 @@ def test_no_time(text):
         parse_time(text, now=0.0)
 
 
+def test_undo_since_a_time_in_the_future(spamlstm, root):
+    """A time in the future is a usage error that says what to write, and nothing is undone."""
+    spamlstm("scan", root)
+    before = everything(root)
+    for more in ((), ("--json",), ("--dry-run",), (root / ".Junk",)):
+        status, lines, err = spamlstm("undo", "--since", "2999-01-01", *more)
+        assert (status, lines) == (64, [])
+        assert err == (
+            "spamlstm: --since 2999-01-01 is in the future; write a time in the past, such as 2h or 2026-11-20T18:30\n"
+        )
+    assert everything(root) == before
+
+
 def test_a_maildir_that_cannot_be_read(spamlstm, root):
     """A Maildir that cannot be scanned is reported with status 75, and is not an empty inbox."""
     (root / "new").rename(root / "away")

@@ -105,12 +105,11 @@ class Summary:
     def as_json(self) -> dict[str, object]:
         """Return the numbers of messages, the values by the names in `FIGURES`, and the 95 % intervals.
 
-        The key `intervals` has [low, high] by the names in `FIGURES`.
+        The key `intervals` has [low, high], or None if the interval is unknown, by the names in `FIGURES`.
         """
         values = {name: figure and _plain(figure.value) for name, figure in self.figures.items()}
-        intervals = {
-            name: figure and [_plain(figure.low), _plain(figure.high)] for name, figure in self.figures.items()
-        }
+        ends = {name: figure and figure.interval for name, figure in self.figures.items()}
+        intervals = {name: interval and [*map(_plain, interval)] for name, interval in ends.items()}
         return {"n": self.n, "n_ham": self.n_ham, "n_spam": self.n_spam, **values, "intervals": intervals}
 
 

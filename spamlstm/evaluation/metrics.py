@@ -31,6 +31,11 @@ class Figure(NamedTuple):
     low: float
     high: float
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval, or None if it is unbounded, as for the speed of a short run."""
+        return (self.low, self.high) if math.isfinite(self.high) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:

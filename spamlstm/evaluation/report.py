@@ -46,7 +46,7 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
     """Print the figures as a table on a terminal, and otherwise as lines of tab-separated columns.
 
     The table shows as many sources side by side as the terminal is wide enough for. The columns of the lines are
-    source, figure, value, low and high, with '-' for a figure that is undefined.
+    source, figure, value, low and high, with '-' for a figure that is undefined and for an interval that is unknown.
     """
     rows = _rows(evaluation)
     if not console.is_terminal:
@@ -70,8 +70,9 @@ def _lines(rows: Rows) -> list[str]:
         lines += [f"{name}\t{key}\t{getattr(summary, key)}\t-\t-" for key in ("n", "n_ham", "n_spam")]
         for key in FIGURES:
             figure = summary.figures[key]
-            numbers = [f"{number:.6g}" for number in figure] if figure else ["-"] * 3
-            lines.append("\t".join([name, key, *numbers]))
+            value = f"{figure.value:.6g}" if figure else "-"
+            interval = [f"{end:.6g}" for end in figure.interval] if figure and figure.interval else ["-"] * 2
+            lines.append("\t".join([name, key, value, *interval]))
     return lines
 
 
@@ -94,10 +95,8 @@ def _cell(key: str, figure: Figure | None) -> Text:
 
 
 def _interval(key: str, figure: Figure) -> str:
-    """Return a space and the interval, or nothing if the interval is unknown, as for the speed of a short run."""
-    if not math.isfinite(figure.high):
-        return ""
-    return f" {_number(key, figure.low)}–{_number(key, figure.high)}"
+    """Return a space and the interval, or nothing if there is no interval."""
+    return f" {'–'.join(_number(key, end) for end in figure.interval)}" if figure.interval else ""
 
 
 def _number(key: str, value: float) -> str:

@@ -8,9 +8,11 @@ from spamlstm.features.urls import url_host
 
 _ZERO_WIDTH = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
-    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# A few such characters are harmless: a byte order mark, the joiners of emojis.
+# Browsers show none of these control characters. They are no disguise, because text in a wrong charset has many.
+_C1_CONTROL = re.compile("[\x80-\x9f]")
+# A few zero-width characters are harmless: a byte order mark, the joiners of emojis.
 _MOST_INVISIBLE = 3
 # A long run of characters that are not letters. NFKC normalisation sorts combining marks in such a run, which takes
 # quadratic time.
@@ -39,9 +41,10 @@ _MAX_WORD = 40
 # The characters of words become `a`, and a long word is a run of `a`.
 _WORDS, _TOO_LONG = bytes(0x20 if code == 0x20 else 0x61 for code in range(0x100)), b"a" * (_MAX_WORD + 1)
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
-_ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r\x1c\x1d\x1e\x1f", b" " * 9)
-# Control characters, which mail programs do not show, except spaces and the substitutes of marks.
-_CONTROLS = bytes([*range(4, 9), *range(14, 28), 127])
+_ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r", b" " * 5)
+# Control characters, which mail programs do not show, except spaces and the substitutes of marks. 28 to 31 are spaces
+# only for Python.
+_CONTROLS = bytes([*range(4, 9), *range(14, 32), 127])
 _WITHOUT_CONTROLS = dict.fromkeys((*_CONTROLS, *map(ord, "".join(_ASCII_MARKS))))
 _SPACES = re.compile(rb"  +")
 
@@ -101,10 +104,13 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
         if len(foreign(text)) >= _MOST_SIGNS:
             text = _SIGNS.sub(_without_combining, text)
         text = unicodedata.normalize("NFKC", text)
-    if _ZERO_WIDTH.search(foreign(text)):
+    letters = foreign(text)
+    if _ZERO_WIDTH.search(letters):
         text, removed = _ZERO_WIDTH.subn("", text)
         if removed > _MOST_INVISIBLE:
             odd.add("zerowidth")
+    if _C1_CONTROL.search(letters):
+        text = _C1_CONTROL.sub("", text)
     text, decorated = strip_decoration(text)
     if decorated:
         odd.add("combining")
@@ -149,12 +155,12 @@ def _runs(text: str) -> list[tuple[int, int]]:
 
 def _single_spaced(text: str) -> str | None:
     """Return the words of `text` with single spaces between them, or None if there are control characters."""
-    if not text.isascii() and any(map(str.isspace, foreign(text))):
-        text = " ".join(text.split())
     data = text.encode("utf-8", "surrogatepass")
     spaced = data.translate(_ASCII_SPACES, _CONTROLS)
     if len(spaced) < len(data):
         return None
+    if not text.isascii() and any(map(str.isspace, foreign(text))):
+        return " ".join(text.split())
     return _SPACES.sub(b" ", spaced).strip().decode("utf-8", "surrogatepass")
 
 

@@ -126,7 +126,7 @@ def groups(one: Dressed) -> Iterator[str]:
 def judged(classifier: Classifier, mail: Iterable[Item]) -> dict[str, list[Judged]]:
     """Return the verdicts by group, in the order in which the groups first occur."""
     found: dict[str, list[Judged]] = defaultdict(list)
-    for result in classifier.judge_many(((one, one.raw) for one in mail), readers=0):
+    for result in classifier.classify_many(((one, one.raw) for one in mail), readers=0):
         if result.judgement is None:
             continue
         one = Judged(result.key.spam, result.judgement.verdict, result.judgement.score or 0.0)

@@ -96,7 +96,7 @@ class Spamlstm:
         self.classifier = Classifier.open(model)
 
     def verdicts(self, mail: Sequence[Labelled]) -> list[Verdict]:
-        results = self.classifier.judge_many([(one.id, one.raw) for one in mail], readers=0)
+        results = self.classifier.classify_many([(one.id, one.raw) for one in mail], readers=0)
         return [one.judgement.verdict if one.judgement else Verdict.UNSURE for one in results]
 
 

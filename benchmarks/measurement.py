@@ -57,7 +57,7 @@ def judge(
 ) -> Outcomes:
     """Judge labelled mail, with one personal layer or none."""
     columns = Columns()
-    for one in classifier.judge_many(keyed(mail), layer_of=lambda _: layer, readers=readers):
+    for one in classifier.classify_many(keyed(mail), layer_of=lambda _: layer, readers=readers):
         columns.add(one.key, one.judgement)
     return columns.close()
 

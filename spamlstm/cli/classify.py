@@ -59,7 +59,8 @@ def classify_paths(
     with _readers(mail.messages()) as (mails, readers), judgement_printer(json=json) as show:
         layer = None if labels is None else _personal_layer(labels)
         classifier = Classifier.open(model, config=config, personal_features=layer is not None)
-        for judged in classifier.judge_many(((one, one) for one in mails), layer_of=lambda _: layer, readers=readers):
+        pairs = ((one, one) for one in mails)
+        for judged in classifier.classify_many(pairs, layer_of=lambda _: layer, readers=readers):
             name, judgement = judged.key.name, judged.judgement
             if judgement is None:
                 mail.fail(name, judged.failure)

@@ -56,8 +56,8 @@ class Key:
 class Judges(Protocol):
     """The part of the interface of `Classifier` that an evaluation uses."""
 
-    def judge_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
-        """Classify messages in order, as `Classifier.judge_many` does."""
+    def classify_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
+        """Classify messages in order, as `Classifier.classify_many` does."""
         ...
 
 
@@ -275,7 +275,7 @@ def _judge(
     columns, model = Columns(), ""
     seconds: dict[str, Seconds] = {}
     before = time.perf_counter()
-    for done, judged in enumerate(classifier.judge_many(keyed(mail)), start=1):
+    for done, judged in enumerate(classifier.classify_many(keyed(mail)), start=1):
         columns.add(judged.key, judged.judgement)
         now = time.perf_counter()
         seconds.setdefault(judged.key.source, array("d")).append(now - before)
@@ -285,7 +285,7 @@ def _judge(
 
 
 def keyed(mail: Iterable[labelled_mail.Labelled]) -> Iterator[tuple[Key, bytes]]:
-    """Yield each message as a pair of its key and its bytes, the form that `Classifier.judge_many` takes."""
+    """Yield each message as a pair of its key and its bytes, the form that `Classifier.classify_many` takes."""
     for one in mail:
         yield Key(one.id, source_of(one), one.label == "spam"), one.raw
 

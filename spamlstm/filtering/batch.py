@@ -3,7 +3,7 @@
 | step | function | processing of a message ends if |
 |---|---|---|
 | 1 read | `DeliveryReader.read` | the message is gone, known, too old, too large, or still being written |
-| 2 judge | `Judge.judge_many` | the message cannot be classified |
+| 2 classify | `Judge.classify_many` | the message cannot be classified |
 | 3 plan | `Pass._plan` | its verdict has no actions, the run is dry, or the junk folder cannot be used |
 | 4 journal | `Pass._record` | the journal cannot be written |
 | 5 carry out | `acts.perform` | a mail program or a user changed the message first, or the disk reports an error |
@@ -62,7 +62,7 @@ class Judge(Protocol):
         """The policy, with the thresholds in force."""
         ...
 
-    def judge_many(
+    def classify_many(
         self,
         mails: Iterable[tuple[K, bytes | None]],
         *,
@@ -96,7 +96,7 @@ class Pass:
         """Yield the outcomes of each completed batch. Ends early, after a batch, when `stop()` is true."""
         mails = self._read_all(self.guard.start(guarded))
         # If the caller stops iterating early, the threads and processes end when `judged` goes out of scope.
-        judged = self.classifier.judge_many(
+        judged = self.classifier.classify_many(
             mails,
             layer_of=lambda item: self.layer_of(item.candidate.maildir),
             readers=self.readers,

@@ -205,7 +205,7 @@ def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLaye
     `layer` must not have learned these messages.
     """
     counts = dict.fromkeys(Verdict, 0)
-    for judged in classifier.judge_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
+    for judged in classifier.classify_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
         if judged.judgement is not None:
             counts[judged.judgement.verdict] += 1
     return counts

@@ -91,7 +91,7 @@ def judge_reference_mail(classifier: Classifier, layer: PersonalLayer | None) ->
     """Return the number of reference messages with each verdict. `layer` is the personal layer, None for the model."""
     counts = {label: dict.fromkeys(Verdict, 0) for label in Label}
     mail = ((message.label, message.raw) for message in reference_mail())
-    for judged in classifier.judge_many(mail, layer_of=lambda _: layer, readers=0):
+    for judged in classifier.classify_many(mail, layer_of=lambda _: layer, readers=0):
         if judged.judgement is not None:
             counts[judged.key][judged.judgement.verdict] += 1
     return counts

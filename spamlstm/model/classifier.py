@@ -3,7 +3,7 @@
 A judgement is a verdict with its probability, score and reason. The prior (base score) of a message is the score of the
 model before personal labels. The personal layer corrects the prior by what was learned from one user's labels. To
 assess a message is to read it and compute its prior. To judge a message is to apply the personal layer and the policy
-to the assessment.
+to the assessment. To classify a message is to assess and then to judge it.
 """
 
 import contextlib
@@ -158,7 +158,7 @@ class Classifier:
         """Return the output of the model for one message, given as arbitrary bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
 
-    def judge_many(
+    def classify_many(
         self,
         mails: Iterable[tuple[K, bytes | Source | None]],
         *,
@@ -238,7 +238,7 @@ class Classifier:
     ) -> Iterator[Assessed[K]]:
         """Yield the assessment of each (key, mail) pair, for callers that learn labels between two judgements.
 
-        Without `personal_features`, the assessments have none. The other parameters are those of `judge_many`.
+        Without `personal_features`, the assessments have none. The other parameters are those of `classify_many`.
         """
         reader = self.reader if personal_features else replace(self.reader, runs=False)
         with contextlib.closing(read_chunks(reader, mails, readers=readers, beat=beat)) as parts:

@@ -58,7 +58,7 @@ def read_chunks(
 ) -> Generator[ReadChunk[K], None, None]:
     """Yield chunks of (key, mail) pairs with their readings, lazily and in order.
 
-    `readers` and `beat` are the parameters of `Classifier.judge_many`.
+    `readers` and `beat` are the parameters of `Classifier.classify_many`.
     """
     chunks = _chunks(mails)
     if not (readers is None or isinstance(readers, int)):

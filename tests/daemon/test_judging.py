@@ -125,13 +125,13 @@ def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, ca
     The labels are not used for a time, because they may be the cause.
     """
 
-    def judge_many(mails, **arguments):
+    def classify_many(mails, **arguments):
         mails = list(mails)
         if any(b"deadly" in raw for _, raw in mails):
             raise AssertionError
-        return Classifier.judge_many(classifier, mails, **arguments)
+        return Classifier.classify_many(classifier, mails, **arguments)
 
-    monkeypatch.setattr(classifier, "judge_many", judge_many)
+    monkeypatch.setattr(classifier, "classify_many", classify_many)
     with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
         suspended = []
         monkeypatch.setattr(one.stores, "suspend", lambda maildir, error: suspended.append((maildir, type(error))))

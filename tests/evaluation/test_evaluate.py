@@ -29,7 +29,7 @@ KEYS = set(
 class Oracle:
     """Judges by the score written in the message: above 1 spam, below -1 ham. Reads everything ahead."""
 
-    def judge_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
+    def classify_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
         for key, raw in list(mails):
             yield Judged(key, self._judge(raw.decode()))
 

@@ -211,8 +211,8 @@ def test_what_cannot_be_judged_stays(inbox):
 def test_what_is_no_mail_stays(inbox):
     """A file that is no mail gets no headers, although it is unsure."""
     one = inbox()
-    one.judge.judge_many = lambda mails, **how: (
-        replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails, **how)
+    one.judge.classify_many = lambda mails, **how: (
+        replace_reason(judged, "not-mail") for judged in WordJudge().classify_many(mails, **how)
     )
     one.deliver("unsure")
     assert statuses(one.run()) == [Status.LEFT]

@@ -104,7 +104,7 @@ def test_many_keep_their_order(classifier, readers, tmp_path):
     mails = [(number, GivenMessage("-", kinds[number % 3][0])) for number in range(700)]
     mails[500] = (500, FileMessage("gone", str(tmp_path / "gone")))
     mails[13] = (13, FileMessage("gone", str(tmp_path / "gone")))
-    judged = list(classifier.judge_many(mails, readers=readers))
+    judged = list(classifier.classify_many(mails, readers=readers))
     assert [one.key for one in judged] == list(range(700))
     for one in judged:
         if one.key in (13, 500):
@@ -120,7 +120,7 @@ def test_many_is_lazy(classifier):
         while True:
             yield None, SPAM
 
-    stream = classifier.judge_many(endless(), readers=1)
+    stream = classifier.classify_many(endless(), readers=1)
     assert [next(stream).judgement.verdict for _ in range(400)] == [Verdict.SPAM] * 400
 
 
@@ -150,7 +150,7 @@ def test_a_reader_that_is_stuck_is_ended(classifier, monkeypatch):
 def test_the_heart_beats_with_each_message(classifier, readers):
     """A chunk of 64 messages may take minutes; the watchdog gets a beat for each message, or each second of waiting."""
     beats = []
-    list(classifier.judge_many(((None, SPAM) for _ in range(100)), readers=readers, beat=lambda: beats.append(None)))
+    list(classifier.classify_many(((None, SPAM) for _ in range(100)), readers=readers, beat=lambda: beats.append(None)))
     assert len(beats) >= 100
 
 
@@ -168,7 +168,7 @@ def test_many_large_messages_are_not_in_memory_together(classifier, readers, meg
         tracemalloc.start()
         try:
             with ReaderPool(readers) as pool:
-                for judged in classifier.judge_many(mails(), readers=pool):
+                for judged in classifier.classify_many(mails(), readers=pool):
                     assert judged.judgement.reason is Reason.NOT_MAIL
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -212,7 +212,7 @@ def test_one_bad_reading_does_not_stop_the_next(tiny):
 
     broken.encoder = Encoder()
     bad = mail("a line with dynamite in it")
-    spam, failed, ham = broken.judge_many((None, raw) for raw in (SPAM, bad, HAM))
+    spam, failed, ham = broken.classify_many((None, raw) for raw in (SPAM, bad, HAM))
     assert (spam.judgement.verdict, failed.judgement, ham.judgement.verdict) == (Verdict.SPAM, None, Verdict.HAM)
     assert "bug in spamlstm (ValueError: boom)" in failed.failure
     judged = broken.classify(bad)
@@ -224,7 +224,7 @@ def test_a_message_without_labels_takes_no_features_and_has_the_same_judgement(t
     personal = Classifier.open(tiny, personal_features=True)
     mails = [(number, raw) for number, raw in enumerate((SPAM, HAM, UNSURE, b"", mail("x")))]
     without, with_them = (
-        [one.judgement for one in personal.judge_many(mails, **how)] for how in ({}, {"layer_of": _none})
+        [one.judgement for one in personal.classify_many(mails, **how)] for how in ({}, {"layer_of": _none})
     )
     assert without == with_them
     assert all(one.personal_features is None for one in personal.assess_many(mails, personal_features=False))

@@ -58,12 +58,12 @@ def read(classifier, monkeypatch):
     """The messages that the milter gave to the classifier, in order."""
     found = []
 
-    def judge_many(mails, **how):
+    def classify_many(mails, **how):
         mails = list(mails)
         found.extend(raw for _, raw in mails)
-        return Classifier.judge_many(classifier, mails, **how)
+        return Classifier.classify_many(classifier, mails, **how)
 
-    monkeypatch.setattr(classifier, "judge_many", judge_many)
+    monkeypatch.setattr(classifier, "classify_many", classify_many)
     return found
 
 

@@ -221,7 +221,7 @@ class Judging:
         mails = ((one, one.raw) for one in requests)
         has_layers = any(layer is not None for layer in layers)
         layer_of = dict(zip(requests, layers, strict=True)).get if has_layers else None
-        for judged in classifier.judge_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
+        for judged in classifier.classify_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
             judgement = judged.judgement or _unreadable(classifier, judged.failure)
             request = judged.key
             problem = user_problem(self._config(), request.user) if request.explains_user else None

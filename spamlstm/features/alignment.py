@@ -55,8 +55,8 @@ _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 _RANDOM = re.compile(r"[a-z]\d+[a-z]|\d{4,}|[bcdfghjklmnpqrstvwxz]{5,}")
 _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
 _IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
-# No public name ends in these; machines of the own network send mail from such names.
-_PRIVATE_ZONES = frozenset(("", *"localhost localdomain local lan home internal intranet corp arpa".split()))
+# No public name ends in these. Machines have such names in the network of their organisation.
+_PRIVATE_ZONES = frozenset(("", *"localhost localdomain local lan home internal intranet corp mail arpa".split()))
 _SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
@@ -90,13 +90,21 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     reply = address(message.first.get("reply-to", ""))
     yield "reply", organisations.owner(reply) if reply != sender else "same"
     identity = message.first.get("message-id", "")
-    yield "id", organisations.owner(identity.strip("<> ")) if "@" in identity else ("bad" if identity else "none")
+    yield "id", _identity(identity.strip("<> "), organisations)
     # A brand in the name or subject is foreign if it is not the organisation in From.
     if brands := brands_in(f"{message.sender_name[:100]}\n{message.subject}"):
         owned = organisations.sender and any(belongs(brand, organisations.sender) for brand in brands)
         yield "brand", "own" if owned else "foreign"
     if (via := organisations.owner(organisations.route.host, signers=True)) != "none":
         yield "via", via
+
+
+def _identity(identity: str, organisations: Organisations) -> str:
+    """Return whose host wrote the Message-ID. A host with a private name may be that of anybody's mail service."""
+    if "@" not in identity:
+        return "bad" if identity else "none"
+    owner = organisations.owner(identity)
+    return "none" if owner == "other" and identity.rpartition(".")[2].lower() in _PRIVATE_ZONES else owner
 
 
 def _name(name: str, sender: str, domain: str) -> str:

@@ -119,3 +119,26 @@ def test_hostile_header(headers):
     """Long headers take less than a second of processor time."""
     with limit(1):
         facts_of(f"From: a@example.org\n{headers}")
+
+
+@pytest.mark.parametrize(
+    ("host", "fact"),
+    [
+        ("las1s04mta1046.xt.local", "none"),
+        ("ip-10-0-0-216.ec2.internal", "none"),
+        ("geopod-ismtpd-3", "none"),
+        ("app.shop.example", "same"),
+        ("mta7.sendgrid.net", "service"),
+        ("bounce.bluestatedigital.com", "service"),
+        ("mx.other.example", "other"),
+    ],
+)
+def test_a_message_id_with_a_private_name_belongs_to_nobody(host, fact):
+    """Mail services write names of their own network into the Message-ID, which say nothing about the sender."""
+    assert facts_of(f"From: news@shop.example\nMessage-ID: <7.8@{host}>")["id"] == fact
+
+
+@pytest.mark.parametrize(("host", "fact"), [("localhost", "none"), ("pc.lan", "none"), ("shop.xyz", "new")])
+def test_a_private_name_is_no_new_top_level_domain(host, fact):
+    """A From address of a machine in the own network has no zone."""
+    assert facts_of(f"From: root@{host}")["zone"] == fact

@@ -92,6 +92,8 @@ def message_id_host_of(rng: Random, service: Service | None, domain: str) -> str
             fill(rng, service.helo, domain),
             fill(rng, service.dkim, domain),
             f"geopod-ismtpd-{rng.randrange(40)}",
+            f"las1s{rng.randrange(10):02}mta{rng.randrange(1000, 2000)}.xt.local",
+            f"ip-10-0-{rng.randrange(9)}-{rng.randrange(256)}.ec2.internal",
         )
     )
 

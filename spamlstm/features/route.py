@@ -9,18 +9,19 @@ from functools import cached_property, lru_cache
 
 from spamlstm.features.authentication import AuthenticationResult, authentication_results
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.header_value import server_name, without_comments
-from spamlstm.features.hop import NOBODY, Client, read_client
+from spamlstm.features.header_value import server_name, without_comments, without_quotes
+from spamlstm.features.hop import MOST_VALUE, NOBODY, Client, read_client
 from spamlstm.message.message import Message
 
-# At most this many Received headers, and this many characters of each, are read.
-_MOST_HEADERS, _MOST_VALUE = 20, 4000
+# At most this many Received headers are read.
+_MOST_HEADERS = 20
 
 # These patterns are for headers in lower case. They begin with a letter because that is faster.
 _BY = re.compile(r"by(?<!\Sby)\s+([^\s;]+)")
 _FOR = re.compile(r"for(?<!\Sfor)\s+<?([^\s<>;]+@[^\s<>;]+)")
 # Protocols of local delivery, and of programs that fetch mail from another server.
-_LOCAL = re.compile(r"with(?<!\Swith)\s+(?:lmtp|pop3|imap|local)\b")
+_LOCAL = re.compile(r"with(?<!\Swith)\s+(?:lmtps?a?|pop3|imap|local)\b")
+_AUTHENTICATED = re.compile(r"with\s+e?smtps?a\b")
 _NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
 _PRIVATE = re.compile(
     r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.|::1?$|f[cde]"
@@ -56,9 +57,12 @@ class Route:
                 return
             client = read_client(value)
             ip = client.ip.removeprefix("::ffff:")
+            if not ip and len(value) > MOST_VALUE:
+                self.entry = value  # by a client that hides itself behind a long greeting
+                return
             if not ip or _PRIVATE.match(ip):
                 continue
-            plain = without_comments(value[:_MOST_VALUE]).lower()
+            plain = without_comments(client.rest).lower()
             if _LOCAL.search(plain):
                 continue
             by = _BY.search(plain)
@@ -79,6 +83,18 @@ class Route:
     def results(self) -> list[AuthenticationResult]:
         """The results in the Authentication-Results headers of the receiving organisation."""
         return authentication_results(self._message, start=self.start, own=self.own)
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Return whether a user of the receiving organisation, who may be anywhere, handed the message over."""
+        return _AUTHENTICATED.search(self._plain_entry) is not None
+
+    @property
+    def has_tls(self) -> bool:
+        """Return whether the message came over TLS, as far as the receiving server says so."""
+        # Addresses may contain any text of the sender.
+        words = (word for word in without_quotes(self.client.rest).lower().split() if "@" not in word)
+        return any("tls" in word or "esmtps" in word or "cipher" in word for word in words)
 
     @property
     def recipient(self) -> str:

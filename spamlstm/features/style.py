@@ -38,9 +38,7 @@ STYLE: dict[str, tuple[str, ...]] = {
     "odd": ("zerowidth", "confusable", "combining", "spaced", "leet", "defect"),
 }
 
-# Servers write the protocol in capital letters, except Exim.
-_AUTHENTICATED, _MOST_HOP = re.compile(r"with\s+(?:E?SMTPS?A|e?smtps?a)\b"), 4000
-_IP = re.compile(r"\[?[\d.:a-f]+\]?")
+_IP = re.compile(r"\[.*|[\d.]+|[\da-f]*:[\da-f:.]*", re.IGNORECASE)
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
 # The usual form of a date. email.utils reads this form and all other forms, but takes twice as long.
 _USUAL_DATE = re.compile(
@@ -99,20 +97,16 @@ def style(message: Message, route: Route) -> list[Fact]:
 def _delivery(message: Message, route: Route) -> Iterator[Fact]:
     """Yield the facts of the delivery, from the Date header and the hop into the receiving organisation."""
     helo, reverse, hop = "none", "none", route.entry
-    greeting = route.client.greeting
+    greeting, reverse_name = route.client.greeting, route.client.reverse
     # A host that calls itself by a name of the organisation is its own relay or a forger, so its facts say nothing.
     # An authenticated user may be anywhere.
-    if greeting and server_name(greeting) != route.own and not _AUTHENTICATED.search(hop, 0, _MOST_HOP):
+    if (greeting or reverse_name) and server_name(greeting) != route.own and not route.is_authenticated:
         helo, reverse = _greeting(greeting), _reverse(route.client)
     yield "helo", helo
     yield "reverse", reverse
-    if helo != "none" and _has_tls(hop[:_MOST_HOP].lower()):
+    if helo != "none" and route.has_tls:
         yield "tls", "yes"
     yield "date", _date(message, hop)
-
-
-def _has_tls(hop: str) -> bool:
-    return "tls" in hop or "esmtps" in hop or "cipher" in hop
 
 
 def _greeting(greeting: str) -> str:

@@ -78,7 +78,7 @@ class Targets:
             self.open_hosts.add(host)
         elif host in MAIL_SERVICES and host not in SHARED_DOMAINS:
             self.kinds.add("service")
-        self.lying = self.lying or _is_lying(text, host)
+        self.lying = self.lying or _is_lying(text, host, is_open=host in self.open_hosts)
 
 
 def link_facts(message: Message, targets: Targets, link_owners: LinkOwners) -> Iterator[Fact]:
@@ -177,9 +177,13 @@ def shown_host(text: str) -> str:
     return ""
 
 
-def _is_lying(text: str, host: str) -> bool:
-    """Return whether a text shows a host of one organisation and `host` belongs to another organisation."""
+def _is_lying(text: str, host: str, *, is_open: bool) -> bool:
+    """Return whether a text shows a host of one organisation and `host` belongs to another organisation.
+
+    A mail service may replace links by its own, but not by pages that anyone can publish there.
+    """
     if not text or not (claimed := shown_host(text)):
         return False
     domain = organisational_domain(host)
-    return organisational_domain(claimed) != domain and domain not in MAIL_SERVICES
+    may_replace = domain in MAIL_SERVICES and (not is_open or claimed in OPEN_HOSTING)
+    return organisational_domain(claimed) != domain and not may_replace

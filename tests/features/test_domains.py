@@ -77,6 +77,14 @@ def test_data(name):
         (MAIL_SERVICES, "trk.klclick1.com", True),
         (MAIL_SERVICES, "ctrk.klclick.com", True),
         (MAIL_SERVICES, "kmail-lists.com", True),
+        (MAIL_SERVICES, "recp.mkt51.net", True),
+        (MAIL_SERVICES, "www.mkt98765.com", False),
+        (MAIL_SERVICES, "www.mkt98765.net", False),
+        (MAIL_SERVICES, "www.pages05.net", True),
+        (MAIL_SERVICES, "www.pages77.net", False),
+        (MAIL_SERVICES, "x.rsys77.com", False),
+        (OPEN_HOSTING, "140.hs-sites-eu1.com", True),
+        (OPEN_HOSTING, "joe.kit.com", True),
         (OPEN_HOSTING, "docs.google.com", True),
         (OPEN_HOSTING, "www.google.com", False),
         (OPEN_HOSTING, "x-my.sharepoint.com", True),
@@ -89,6 +97,12 @@ def test_data(name):
 def test_list(domains, host, listed):
     """A list contains its names and all hosts below them, and no other host."""
     assert (host in domains) is listed
+
+
+def test_mail_services_are_organisations():
+    """Each mail service is an organisation, as the owner of a host is looked up by its organisation."""
+    names = [line.replace("*", "1") for line in data_lines("mail_services")]
+    assert [name for name in names if organisational_domain(name) != name] == []
 
 
 def test_pages_of_a_host():

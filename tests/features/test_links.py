@@ -199,6 +199,21 @@ def test_a_newsletter_of_a_mail_service(host):
     assert "lying" not in found
 
 
+@pytest.mark.parametrize(
+    ("host", "shown", "is_lying"),
+    [
+        ("docs.google.com", "https://bank.example/", True),
+        ("joe.hs-sites.com", "https://bank.example/", True),
+        ("docs.google.com", "https://forms.gle/x7", False),
+        ("u221.ct.sendgrid.net", "https://bank.example/", False),
+    ],
+)
+def test_a_service_does_not_vouch_for_pages_of_anybody(host, shown, is_lying):
+    """A link to a page that anyone can publish at a service, with another host as its text, is lying."""
+    found = facts_of(page(f'<a href="https://{host}/x">{shown}</a>', sender="joe@shop.example"))
+    assert ("lying" in found) is is_lying
+
+
 def test_a_service_is_known_whatever_the_line_wrap():
     """list-manage.com is a mail service, and manage.com is not."""
     assert facts_of(page('<a href="https://x.manage.com/">x</a>'))["links"] == {"other"}

@@ -42,6 +42,8 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
 
+_EARLIEST = 86_400.0
+"""1970-01-02. No act is older, and every system can print it in local time."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 # A Message-ID may contain a slash, but a path does not have this form, unless a file has such a name.
 _MESSAGE_ID = re.compile(r"<[^<>\s]+@[^<>\s]*>|[^<>\s/]+@[^<>\s/]+")
@@ -113,7 +115,7 @@ def undo_messages(
     not a time in the past.
     """
     now = time.time()
-    moment = parse_time(since or "1d", now=now) if since or message is None else 0.0
+    moment = max(parse_time(since or "1d", now=now), _EARLIEST) if since or message is None else 0.0
     if moment > now:
         raise UserError(f"--since {since} is in the future; write a time in the past, such as 2h or 2026-11-20T18:30")
     results = _Results()

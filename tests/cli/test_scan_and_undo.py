@@ -211,6 +211,16 @@ def test_no_time(text):
         parse_time(text, now=0.0)
 
 
+@pytest.mark.parametrize("since", ["999999999w", "0001-01-02"])
+def test_undo_since_the_beginning(spamlstm, root, since):
+    """A time before all mail, which no system can print, undoes everything."""
+    spamlstm("scan", root)
+    assert len(spamlstm("undo", "--since", since)[1]) > 1
+    status, lines, err = spamlstm("undo", "--since", since)
+    assert (status, err) == (0, "")
+    assert lines[-1].startswith("there is nothing to undo since 1970-01-0")
+
+
 def test_undo_since_a_time_in_the_future(spamlstm, root):
     """A time in the future is a usage error that says what to write, and nothing is undone."""
     spamlstm("scan", root)

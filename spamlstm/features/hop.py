@@ -6,7 +6,7 @@
 | Postfix, Sendmail, Courier | `from GREETING (REVERSE [IP])`; `unknown`, no name, or `(may be forged)` if the name is not confirmed |
 | Exim | `from REVERSE ([IP]:PORT helo=GREETING)`, without a confirmed name `from [IP] (port=PORT helo=GREETING)` |
 | qmail, James, IronPort, Yahoo | `from REVERSE (HELO GREETING) (IP)`; the name is not confirmed |
-| OpenSMTPD, Haraka, Stalwart | `from GREETING (REVERSE [IP])`; the name is not confirmed |
+| OpenSMTPD, Haraka, Stalwart, Maddy, mox | `from GREETING (REVERSE [IP])`; the name is not confirmed |
 | CommuniGate | `from [IP] (HELO GREETING)` |
 | Microsoft, PowerMTA | `from GREETING (IP)` |
 
@@ -33,7 +33,8 @@ _EXIM = re.compile(r"(?:port|helo|ident)=")
 _EXIM_GREETING = re.compile(r"(?<!\S)helo=(\S+)")
 # Addresses may contain such text, but Exim writes them behind its mark.
 _BY_EXIM = re.compile(r"[^<\"]*\(Exim \d")
-_UNCONFIRMED = re.compile(r"\((?:OpenSMTPD|Haraka|Stalwart)\b")
+# Maddy writes the envelope sender in front of the protocol, and mox `via tcp`.
+_UNCONFIRMED = re.compile(r"\((?:OpenSMTPD|Haraka|Stalwart|envelope-sender)\b|via tcp with\b")
 _NAME = re.compile(r"[\w.-]+")
 
 

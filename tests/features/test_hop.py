@@ -96,10 +96,20 @@ def test_a_name_beside_exims_marks_in_an_address_is_not_confirmed(recipient):
     assert not read_client(received).confirmed
 
 
-@pytest.mark.parametrize("server", ["OpenSMTPD", "Haraka", "Haraka/3.0.3", "Stalwart SMTP"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "(OpenSMTPD) with ESMTPS",
+        "(Haraka) with ESMTPS",
+        "(Haraka/3.0.3) with ESMTPS",
+        "(Stalwart SMTP) with ESMTPS",
+        "(envelope-sender <a@bank.example>) with ESMTPS",
+        "([203.0.113.9]) via tcp with ESMTPS",
+    ],
+)
 def test_a_name_that_the_server_does_not_confirm(server):
     """Some servers write any reverse name, in the form in which others write confirmed ones only."""
-    received = f"from bank.example (mx.bank.example [198.51.100.7]) by b ({server}) with ESMTPS id 1"
+    received = f"from bank.example (mx.bank.example [198.51.100.7]) by b {server} id 1"
     assert read_client(received) == Client("bank.example", "mx.bank.example", "198.51.100.7", confirmed=False)
 
 

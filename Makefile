@@ -7,7 +7,7 @@ DIST   ?= dist
 # The generated mail of the shipped models: mail of `training/synthetic`, texts of this project dressed as modern mail, and
 # disguised copies of real mail.
 GENERATED := --synthetic 15000 --synthetic-share 0.35 --evaded 0.33 --evaded-share 0.08 \
-	--modern $(CORPUS) --modern-count 40000 --modern-share 0.07 --without app: --without news:
+	--modern $(CORPUS) --modern-count 60000 --modern-share 0.07 --without app: --without news:
 # The sources with recent mail, which are sampled more often.
 WEIGHTS := $(foreach source,lists phishing_pot newsletters2019 ham-notices,--weight $(source)=3)
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
@@ -34,7 +34,7 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 	$(VENV)/bin/pytest -q -n 2
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
-	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) $(WEIGHTS) --epochs 4 --per-epoch 40000 --version 10 \
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) $(WEIGHTS) --epochs 4 --per-epoch 40000 --deep-rows 4 --version 11 \
 		--out models/default
 
 deb: ## build the Debian package, on Debian

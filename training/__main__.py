@@ -58,6 +58,7 @@ def fit(
     wide_parts: options.WideParts = 4,
     bare: options.Bare = 0.3,
     lent: options.Lent = 0.2,
+    deep_rows: options.DeepRows = 2.0,
     seed: options.Seed = 1,
     kept: options.Kept = None,
     threads: options.Threads = 0,
@@ -86,7 +87,8 @@ def fit(
     )
     added, dressed = options.chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
-    recipe = replace(recipe, bare=bare, lent=lent, weights=tuple(map(options.chosen_weight, weight or ())))
+    recipe = replace(recipe, bare=bare, lent=lent, deep_rows=deep_rows)
+    recipe = replace(recipe, weights=tuple(map(options.chosen_weight, weight or ())))
     data, limits = reading.read_mail(
         console,
         corpus,

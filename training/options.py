@@ -52,6 +52,9 @@ Weights = Annotated[
     list[str] | None, typer.Option("--weight", help="Sample the real mail of a source more often: NAME=FACTOR.")
 ]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
+DeepRows = Annotated[
+    float, typer.Option(min=0.1, help="Rows of an epoch of the deep part for each message of --per-epoch.")
+]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 Kept = Annotated[

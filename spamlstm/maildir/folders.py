@@ -5,6 +5,7 @@
 
 import base64
 import binascii
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -140,6 +141,9 @@ def display_levels(name: str) -> tuple[str, ...]:
 
 # --- names on disk: IMAP's modified UTF-7 (RFC 3501, section 5.1.3) ------------------------------------------------
 
+# These functions may run while the process acts as the owner of a Maildir, who may lack the right to read Python's own
+# files. A codec that is looked up by its name would be imported from there, so the built-in functions are called.
+
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 _ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
@@ -148,7 +152,8 @@ def encoded(name: str) -> str:
     """Return a folder's name as servers write it on disk, in modified UTF-7."""
 
     def word(match: re.Match[str]) -> str:
-        encoded = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"), b"+,")
+        data, _ = codecs.utf_16_be_encode(match[0], "surrogatepass")
+        encoded = base64.b64encode(data, b"+,")
         return f"&{encoded.decode().rstrip('=')}-"
 
     return name if name.isascii() else _NOT_ASCII.sub(word, name.replace("&", "&-"))
@@ -161,7 +166,8 @@ def decoded(name: str) -> str:
         if not match[1]:
             return "&"
         try:
-            return base64.b64decode(match[1] + "=" * (-len(match[1]) % 4), b"+,").decode("utf-16-be")
+            data = base64.b64decode(match[1] + "=" * (-len(match[1]) % 4), b"+,")
+            return codecs.utf_16_be_decode(data, "strict", True)[0]  # noqa: FBT003  it takes no keywords
         except (binascii.Error, UnicodeDecodeError):
             return match[0]
 

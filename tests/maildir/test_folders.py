@@ -1,5 +1,8 @@
 """The role of a folder follows from its name, in many languages and in both layouts."""
 
+import subprocess
+import sys
+
 import pytest
 
 from spamlstm.maildir.folders import FolderRole, role_of
@@ -61,3 +64,30 @@ def test_the_junk_folder_as_configured_in_dots():
     assert role_of(".Lists.Ads", junk="Lists.Ads") is FolderRole.JUNK
     assert role_of(".Ads", junk="INBOX.Ads") is FolderRole.JUNK
     assert role_of("Lists/Ads", junk="INBOX.Lists.Ads") is FolderRole.JUNK
+
+
+CODE = """
+import sys
+from spamlstm.maildir.folders import decoded, encoded
+
+def refuse(event, arguments):
+    if event == "import":
+        raise ImportError(arguments[0])
+
+sys.addaudithook(refuse)
+print(ascii(decoded(sys.argv[1])), encoded(decoded(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "readable", "written"),
+    [
+        (".ind&AOk-sirable", ".ind\\xe9sirable", ".ind&AOk-sirable"),
+        (".&2D3eAA-", ".\\U0001f600", ".&2D3eAA-"),
+        (".&2D0-", ".&2D0-", ".&2D0-"),
+    ],
+)
+def test_names_are_read_and_written_without_an_import(name, readable, written):
+    """The functions run as the owner of a Maildir, who may lack the right to read Python's own files."""
+    done = subprocess.run([sys.executable, "-c", CODE, name], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"'{readable}' {written}\n", "")

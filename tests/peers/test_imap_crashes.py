@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 
@@ -14,6 +13,7 @@ import pytest
 from clients import marks, moved
 from dovecot import running
 from imap_account import SPECIAL, CuttingProxy, account_toml, served, shown_by
+from import_guard import guarded
 from watching import ROOT, number_of, until
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, LearningConfig
@@ -31,7 +31,7 @@ COMMANDS = range(8, 15)
 @contextlib.contextmanager
 def daemon(folder, model):
     """Run `spamlstm run` with the configuration in a folder."""
-    command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", folder / "state"]
+    command = guarded("run", "--config", folder / "config.toml", "--state", folder / "state")
     environment = {**os.environ, "SPAMLSTM_MODEL": str(model)}
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)

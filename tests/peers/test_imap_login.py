@@ -5,7 +5,6 @@ import http.server
 import json
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.parse
@@ -14,6 +13,7 @@ from dataclasses import replace
 import pytest
 from dovecot import running
 from imap_account import SPECIAL, account_of, served
+from ports import free_port
 from watching import until
 
 from spamlstm.config import AuthMethod, TlsMode
@@ -78,8 +78,7 @@ def certificate(folder, name):
 def encrypted(folder, name="IP:127.0.0.1"):
     """Run a server that takes passwords by encrypted connections only. Give it with its port for each kind of TLS."""
     certificate(folder, name)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with running(SPECIAL + AUDIT + TLS.format(folder=folder, port=port, ssl="required")) as server:
         yield server, {TlsMode.TLS: port, TlsMode.STARTTLS: server.port}
 

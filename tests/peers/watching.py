@@ -4,12 +4,12 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from import_guard import guarded
 from tiny_bundle import HAM, SPAM, UNSURE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ class Daemon:
 def watching(*maildirs: Path, model: Path, folder: Path) -> Iterator[Daemon]:
     """Run the daemon on Maildirs until it is ready; state and log are in `folder`."""
     environment = {**os.environ, "SPAMLSTM_MODEL": str(model), "XDG_STATE_HOME": str(folder)}
-    command = [sys.executable, "-m", "spamlstm", "run", *map(str, maildirs)]
+    command = guarded("run", *maildirs)
     log = folder / "log"
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stderr=out) as process:
         try:

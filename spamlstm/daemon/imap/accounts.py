@@ -1,5 +1,7 @@
 """All IMAP accounts of a daemon: their threads, which a reload starts and ends, and the package that they need."""
 
+import codecs
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,15 @@ class _Settings:
     learning: LearningConfig
 
 
+def _import_for_threads() -> None:
+    """Import what the threads need to connect.
+
+    While the main thread acts as the owner of a Maildir, other threads may lack the right to read Python's files.
+    """
+    importlib.import_module("imapclient")
+    codecs.lookup("idna")
+
+
 class Accounts:
     """The threads of all accounts. Only one thread may call the methods, except `snapshot`."""
 
@@ -42,6 +53,8 @@ class Accounts:
 
     def reconfigure(self, config: Config) -> None:
         """Serve the accounts of a configuration. Accounts whose settings are unchanged keep their connections."""
+        if config.accounts:
+            _import_for_threads()
         wanted = {_Settings(one, config.daemon, config.learning): one for one in config.accounts}
         self._end([one for one in self._running if one not in wanted])
         for settings, account in wanted.items():

@@ -116,6 +116,13 @@ def codec_name(charset: str) -> str | None:
     return _SUPERSETS.get(info.name, info.name)
 
 
+def import_codecs() -> None:
+    """Import all codecs that may be used, which takes 30 ms and 3 MB. Otherwise each is imported at its first use."""
+    for charset in (*_KNOWN, *_MORE_LABELS):
+        if (name := codec_name(charset)) is not None:
+            _table(name)
+
+
 def _is_ebcdic(name: str) -> bool:
     """Return whether ASCII letters have other values in a codec. Mail programs know no such charset except UTF-16."""
     return not name.startswith(("utf-16", "utf-32")) and b"Aa0".decode(name, "replace") != "Aa0"

@@ -2,6 +2,7 @@
 
 import codecs
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from spamlstm.daemon.imap.account import ImapAccount
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.train_extra import install_command, is_installed
+from spamlstm.message.charset import import_codecs
 
 IMAP_REQUIREMENT = "imapclient>=3.0,<5"
 """The requirement of the `imap` extra in pyproject.toml."""
@@ -34,13 +36,15 @@ class _Settings:
     learning: LearningConfig
 
 
-def _import_for_threads() -> None:
-    """Import what the threads need to connect.
+def import_for_threads() -> None:
+    """Import what the threads need to connect and, as root, to read mail.
 
     While the main thread acts as the owner of a Maildir, other threads may lack the right to read Python's files.
     """
     importlib.import_module("imapclient")
     codecs.lookup("idna")
+    if os.getuid() == 0:
+        import_codecs()
 
 
 class Accounts:
@@ -54,7 +58,7 @@ class Accounts:
     def reconfigure(self, config: Config) -> None:
         """Serve the accounts of a configuration. Accounts whose settings are unchanged keep their connections."""
         if config.accounts:
-            _import_for_threads()
+            import_for_threads()
         wanted = {_Settings(one, config.daemon, config.learning): one for one in config.accounts}
         self._end([one for one in self._running if one not in wanted])
         for settings, account in wanted.items():

@@ -1,0 +1,52 @@
+"""Threads of IMAP accounts import nothing: while root acts as the owner of a Maildir, an import may fail for good."""
+
+import subprocess
+import sys
+from encodings.aliases import aliases
+
+import pytest
+
+pytest.importorskip("imapclient")
+
+CODE = """
+import os, sys
+from spamlstm.daemon.imap.accounts import import_for_threads
+from spamlstm.learning.sent_mail import recipients
+from spamlstm.maildir.content_id import content_id
+
+os.getuid = lambda: 0
+import_for_threads()
+
+def refuse(event, arguments):
+    if event == "import":
+        raise ImportError(arguments[0])
+
+sys.addaudithook(refuse)
+import imapclient.imap_utf7
+assert imapclient.imap_utf7.decode(b"Entw&APw-rfe") == "Entw\\xfcrfe"
+for raw in sys.stdin.buffer.read().split(b"\\0\\0\\0"):
+    print(content_id(raw), *recipients(raw))
+"""
+NAMES = sorted({"gb2312", "iso-2022-jp", "utf-16le", *aliases, *aliases.values()})
+MAIL = """From: =?{name}?b?3sTF?= <a@example.org>
+To: =?{name}?b?3sTF?= <b@example.net>
+Subject: =?{name}?q?=F0=D2?=
+Content-Type: text/plain; charset={name}
+
+"""
+
+
+def output(code):
+    """Return what a fresh Python prints for mail of every charset."""
+    body = bytes(range(0x80, 0x100)) + b"\0a\0b"
+    mail = b"\0\0\0".join(MAIL.format(name=name.replace("_", "-")).encode() + body for name in NAMES)
+    done = subprocess.run([sys.executable, "-c", code], input=mail, capture_output=True, check=False)
+    assert done.stderr == b""
+    return done.stdout.splitlines()
+
+
+def test_mail_of_every_charset_is_read_without_an_import():
+    """A thread finds the same content ids as the main thread, so that a message is known again wherever it is."""
+    without = output(CODE)
+    assert len(without) == len(NAMES) > 400
+    assert without == output(CODE.replace("import_for_threads()", "").replace("sys.addaudithook(refuse)", ""))

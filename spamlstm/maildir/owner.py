@@ -66,12 +66,17 @@ class _Acting:
             os.setgroups([])
             os.setegid(self._owner.gid)
             os.seteuid(self._owner.uid)
-        except PermissionError as error:
+        except OSError as error:
             self._give_back()
+            # A user namespace has no number for a user who is not mapped (EINVAL).
+            is_refused = isinstance(error, PermissionError)
+            why = "CAP_SETUID and CAP_SETGID are missing" if is_refused else f"user {self._owner.uid}: {error.strerror}"
             raise UnavailableError(
-                "root may not act as the owner of a Maildir here (CAP_SETUID and CAP_SETGID are missing); run spamlstm"
-                " as the user who owns the mail"
+                f"root may not act as the owner of a Maildir here ({why}); run spamlstm as the user who owns the mail"
             ) from error
+        except BaseException:  # Ctrl-C
+            self._give_back()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._give_back()

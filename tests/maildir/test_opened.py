@@ -3,6 +3,7 @@
 # As in the module, paths are handled by os:
 # ruff: noqa: PTH101, PTH104, PTH116, PTH118, PTH123, PTH208, PTH211
 
+import errno
 import os
 import socket
 import stat
@@ -13,14 +14,14 @@ import pytest
 from maildirs import give, make
 from readers_and_kills import OLD, deliver
 
-from spamlstm.errors import UserError
+from spamlstm.errors import UnavailableError, UserError
 from spamlstm.maildir import junk_folder, message_file, opened, transfer
 from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.keywords import keyword_names
 from spamlstm.maildir.message_file import file_identity
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
-from spamlstm.maildir.owner import Owner
+from spamlstm.maildir.owner import IDENTITY, Owner
 from spamlstm.maildir.transfer import Transfer
 
 ANN, BOB = 20_001, 20_002
@@ -241,6 +242,35 @@ def test_root_acts_as_the_owner(tmp_path):
     with pytest.raises(ZeroDivisionError), Owner(ANN, ANN, by_root=True).acting():
         raise ZeroDivisionError
     assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.EINVAL, "Invalid argument"), UnavailableError),  # a user without a number in a namespace
+        (PermissionError(errno.EPERM, "Operation not permitted"), UnavailableError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=["unmapped", "refused", "interrupted"],
+)
+def test_root_stays_root_if_it_cannot_act_as_the_owner(monkeypatch, error, raised):
+    """After an error between two steps, root has its own rights, and may act as the owner of another Maildir."""
+    before = os.geteuid(), os.getegid(), os.getgroups()
+    seteuid = os.seteuid
+
+    def fail(user):
+        seteuid(user)
+        if user == ANN:
+            raise error
+
+    monkeypatch.setattr(os, "seteuid", fail)
+    with pytest.raises(raised), Owner(ANN, ANN, by_root=True).acting():
+        raise AssertionError("not reached")
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+    assert not IDENTITY.locked()
+    with Owner(BOB, BOB, by_root=True).acting():
+        assert os.geteuid() == BOB
 
 
 @as_root

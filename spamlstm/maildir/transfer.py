@@ -139,8 +139,12 @@ def _write_all(attempts: Sequence[Attempt]) -> None:
     for one in attempts:
         # The folder is opened before the threads start, because otherwise each thread would open it.
         one.step(lambda attempt: attempt.transfer.target.folder.open_all())
-    with ThreadPoolExecutor(_WRITERS) as writers:
+    with ThreadPoolExecutor(_WRITERS) as writers, contextlib.suppress(RuntimeError):
         list(writers.map(lambda attempt: attempt.step(_write), attempts))
+    # If no thread can be started (RLIMIT_NPROC, TasksMax), this thread writes the remaining files.
+    for one in attempts:
+        if one.written is None:
+            one.step(_write)
 
 
 def _write(attempt: Attempt) -> None:

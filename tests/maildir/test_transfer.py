@@ -6,6 +6,7 @@
 import os
 import resource
 import stat
+import threading
 from functools import partial
 
 import on_disk
@@ -29,9 +30,9 @@ from readers_and_kills import (
 )
 
 from spamlstm.maildir import names, transfer
-from spamlstm.maildir.message_file import read_message
+from spamlstm.maildir.message_file import file_identity, read_message
 from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.transfer import TransferResult
+from spamlstm.maildir.transfer import Transfer, TransferResult
 
 DONE, UNDONE, GONE = TransferResult.DONE, TransferResult.UNDONE, TransferResult.GONE
 # A rename, and a replacement by a fresh file.
@@ -96,6 +97,32 @@ def test_a_batch(root, junk):
     assert [one.result for one in attempts] == [DONE, DONE, UNDONE, GONE, DONE, DONE]
     assert [type(one.error) for one in attempts if one.error] == [FileExistsError]
     assert (everything(root), sorted(everything(junk))) == ([OLD], sorted([b"other", OLD, OLD, FRESH, FRESH]))
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_a_batch_without_further_threads(root, junk, monkeypatch, most):
+    """If the limit of processes is reached, a batch is written with the threads that there are, and tmp is clean."""
+    left, start = [None] * most, threading.Thread.start
+
+    def limited(thread):
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    for number in range(6):
+        deliver(root, f"{number}.host")
+    inbox = on_disk.opened(root)
+    target = inbox.mailbox.folder(os.path.basename(junk))
+    transfers = [
+        Transfer(one, file_identity(one), target.entry("new", names.unique()), FRESH) for one in inbox.messages()
+    ]
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+    assert [one.result for one in transfer.carry_out(transfers)] == [DONE] * 6
+
+    assert (everything(root), everything(junk)) == ([], [FRESH] * 6)
+    assert os.listdir(os.path.join(junk, "tmp")) == []
 
 
 @BOTH

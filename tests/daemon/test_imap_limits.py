@@ -4,8 +4,11 @@ import contextlib
 import imaplib
 import itertools
 import os
+import shutil
 import socket
+import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from imap_server import account, connected, fetching, serving, well
@@ -16,6 +19,7 @@ from spamlstm.daemon.imap.account import Delays, ImapAccount
 from spamlstm.daemon.imap.answers import AccountUnavailableError, explained
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.exchange import NEW
+from spamlstm.maildir.owner import Owner
 
 pytest.importorskip("imapclient")
 
@@ -187,3 +191,18 @@ def test_certificates_are_verified():
     context = allowance.tls_context(allowance.Allowance())
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.skipif(ssl.get_default_verify_paths().cafile is None, reason="this machine has no list of certificates")
+def test_certificates_that_only_root_may_read(monkeypatch, tmp_path):
+    """The list of certificates is read as root, even while the main thread acts as the owner of a Maildir."""
+    shutil.copy(ssl.get_default_verify_paths().cafile, tmp_path / "ca.pem")
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with ThreadPoolExecutor(1) as threads:
+        with Owner(20_001, 20_001, by_root=True).acting():
+            context = threads.submit(allowance.tls_context, allowance.Allowance())
+            wait([context], timeout=0.5)
+        assert context.result(60).get_ca_certs()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from spamlstm.maildir.owner import IDENTITY
+
 CONNECT_SECONDS = 30.0
 # The longest time of one command, and its largest number of bytes. A server that searches a large folder for the first
 # time may need a minute.
@@ -94,7 +96,9 @@ def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socke
 
 def tls_context(allowance: Allowance) -> ssl.SSLContext:
     """Return a context whose sockets have an allowance. Certificates and names of hosts are verified."""
-    context = ssl.create_default_context()
+    # While the process acts as the owner of a Maildir, it may lack the right to read the list of certificates.
+    with IDENTITY:
+        context = ssl.create_default_context()
     context.sslsocket_class = _limited(ssl.SSLSocket, allowance)
     return context
 

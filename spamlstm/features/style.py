@@ -14,6 +14,7 @@ from spamlstm.features.header_value import server_name
 from spamlstm.features.hop import UNKNOWN, Client
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
+from spamlstm.message.mime import Part
 
 Fact = tuple[str, str]
 """A name and a value, both from fixed sets. The model reads a fact as one token."""
@@ -61,7 +62,10 @@ _FILES = {
 _FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
 # Hidden text of at least _MIN_PIECES lines with fewer than _MAX_PIECE characters each is in pieces.
 _MIN_PIECES, _MAX_PIECE = 6, 16
-ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}
+_ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}
+# TNEF, in which Outlook and Exchange pack a letter with its files, and RTF, which may be a letter or a file.
+_TNEF_TYPES, _RTF_TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}, {"text/rtf", "application/rtf"}
+_TNEF_NAME = "winmail.dat"
 # The text of a message with content that cannot be read is shorter than this, in characters.
 _SHORT_TEXT = 200
 _READ_DOCUMENTS = ("txt", "csv")
@@ -205,7 +209,7 @@ def _hidden(hidden: str, text: int) -> str:
 def _unread(message: Message, length: int) -> str:
     """Return the kind of the content that cannot be read, if the readable text is too short to be the content."""
     types = {part.type for part in message.parts}
-    if types & ENCRYPTED_TYPES or "-----BEGIN PGP MESSAGE" in message.text[:2000]:
+    if types & _ENCRYPTED_TYPES or "-----BEGIN PGP MESSAGE" in message.text[:2000]:
         return "encrypted"
     if length >= _SHORT_TEXT:
         return ""
@@ -217,12 +221,24 @@ def _unread(message: Message, length: int) -> str:
 
 def _unread_kind(name: str, mime_type: str) -> str:
     ending = name.lower().rpartition(".")[2]
+    if mime_type in _TNEF_TYPES or name.lower() == _TNEF_NAME or mime_type in _RTF_TYPES:
+        return "office"
     if mime_type == "application/pdf" or ending == "pdf":
         return "pdf"
     kind = _FILE_BY_ENDING.get(ending)
     if kind == "document" and ending not in _READ_DOCUMENTS:
         return "office"
     return "image" if kind == "image" or mime_type.startswith("image/") else kind or ""
+
+
+def may_contain_letter(part: Part) -> bool:
+    """Return whether an unread part may contain the letter itself, and not only a file beside the letter."""
+    return (
+        part.type in _ENCRYPTED_TYPES
+        or part.type in _TNEF_TYPES
+        or part.name.lower() == _TNEF_NAME
+        or (part.type in _RTF_TYPES and not part.attached)
+    )
 
 
 def _file(name: str, mime_type: str) -> str:

@@ -12,7 +12,7 @@ from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 from spamlstm.message.part_text import PartKind, ShownText, calendar_text, enriched_text, part_kind
-from spamlstm.message.signed_data import signed_content
+from spamlstm.message.signed_data import is_entity, signed_content
 from spamlstm.message.transfer import decoded_pieces, without_uuencoded
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
+_PAGES = (PartKind.PAGE, PartKind.OTHER_PAGE)
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
 # The header of a part of a digest without such a header (RFC 2046, section 5.1.5).
@@ -181,6 +182,8 @@ class MimeReader:
         kind = part_kind(content, name, attached=attached)
         if kind is PartKind.SIGNED and self._signed(content, name, start, end):
             return
+        if kind is PartKind.SIGNED:
+            mime_type = "application/pkcs7-mime"  # if only the name tells it
         self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
@@ -210,10 +213,11 @@ class MimeReader:
         signed = signed_content(self._decoded_message(content, start, end))
         if signed:
             self.structure.append("signed")
-            # Without other text, the content is the letter.
-            inner = MimeReader(signed, outer=self)
-            inner._attached = bool(self.shown)
-            inner.walk(*inner.headers.read(0))
+            if is_entity(signed):
+                # Without other text, the content is the letter.
+                inner = MimeReader(signed, outer=self)
+                inner._attached = bool(self.shown)
+                inner.walk(*inner.headers.read(0))
             # The file is what is beside the content: a signature, as in multipart/signed.
             self.parts.append(Part("application/pkcs7-signature", name[:200], end - start - len(signed), attached=True))
         return bool(signed)
@@ -251,8 +255,8 @@ class MimeReader:
         text = text.removeprefix("\ufeff")
         if "\nbegin " in text or text.startswith("begin "):
             text = self._without_files(text, content)
-        if kind is PartKind.PAGE or (kind is PartKind.PLAIN and _LOOKS_LIKE_PAGE.match(text)):
-            self._page(text)
+        if kind in _PAGES or (kind is PartKind.PLAIN and _LOOKS_LIKE_PAGE.match(text)):
+            self._page(text, kind)
         elif kind is PartKind.CALENDAR:
             self._show(calendar_text(text), kind)
         elif kind is PartKind.ENRICHED:
@@ -288,7 +292,7 @@ class MimeReader:
             self.defects["text behind the parts"] = None
             self._show(text.replace("\0", ""))
 
-    def _page(self, source: str) -> None:
+    def _page(self, source: str, kind: PartKind) -> None:
         if self.limits.page <= 0:
             self.defects["too much text"] = None
             return
@@ -302,8 +306,12 @@ class MimeReader:
             self.defects["page cut"] = None
         if page.complex:
             self.defects["page too complex"] = None
+        if kind is PartKind.OTHER_PAGE:
+            # As in a plain part, only what it says is read, and where its links lead. Each AMP page has a script.
+            page = Page(page.visible, links=page.links)
         self.pages.append(page)
-        self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative, self._attached))
+        shown_as = PartKind.PLAIN if kind is PartKind.OTHER_PAGE else PartKind.PAGE
+        self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._attached))
 
 
 def _not_multipart(content: dict[str, str]) -> dict[str, str]:

@@ -13,6 +13,9 @@ class PartKind(Enum):
     PLAIN = "plain"
     ENRICHED = "enriched"
     PAGE = "page"
+    OTHER_PAGE = "other page"
+    """A page for few programs: for Gmail, which runs AMP, or for watches. The other programs show another part."""
+
     CALENDAR = "calendar"
     MESSAGE = "message"
     SIGNED = "signed"
@@ -51,6 +54,8 @@ _KINDS = {
     "text/html": PartKind.PAGE,
     "application/xhtml+xml": PartKind.PAGE,
     "image/svg+xml": PartKind.PAGE,
+    "text/x-amp-html": PartKind.OTHER_PAGE,
+    "text/watch-html": PartKind.OTHER_PAGE,
     "text/enriched": PartKind.ENRICHED,
     "text/richtext": PartKind.ENRICHED,
     "text/calendar": PartKind.CALENDAR,
@@ -116,6 +121,8 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
     """Return the form in which a part is read, given its content headers and the name of its file."""
     mime_type = content["type"]
     kind = _KINDS.get(mime_type)
+    if mime_type == "application/octet-stream" and name.lower() == "smime.p7m":
+        kind = PartKind.SIGNED
     if kind is None and name and (attached or not mime_type.startswith("text/")):
         # An attached page is read too, because phishing mail sends forms as attachments.
         # Windows ignores dots and spaces at the end of a name.

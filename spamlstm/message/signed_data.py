@@ -1,13 +1,18 @@
 """The content of mail that is signed as one block: S/MIME (RFC 8551) with CMS SignedData (RFC 5652, section 5).
 
-The signature is not checked. The content is a MIME entity with content headers of its own.
+The signature is not checked. The content is a MIME entity with content headers of its own, or a file, such as an
+invoice.
 """
+
+import re
 
 _SIGNED_DATA, _DATA = bytes.fromhex("06092a864886f70d010702"), bytes.fromhex("06092a864886f70d010701")
 # Tags of BER (X.690).
 _INTEGER, _OCTETS, _PIECES, _SEQUENCE, _SET, _EXPLICIT = 0x02, 0x04, 0x24, 0x30, 0x31, 0xA0
 # Programs that sign while they send write the content in pieces of some hundred bytes or more.
 _MOST_PIECES = 10_000
+# The first line of a MIME entity: a field of its header, or the blank line below an empty header.
+_FIRST_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,100}[ \t]*+:|\r?\n")
 
 
 def signed_content(data: bytes) -> bytes:
@@ -25,6 +30,11 @@ def signed_content(data: bytes) -> bytes:
         return b"".join(_octets(data, at))
     except (IndexError, ValueError):
         return b""
+
+
+def is_entity(content: bytes) -> bool:
+    """Return whether the content of SignedData is a MIME entity. Otherwise it is a file that was signed."""
+    return _FIRST_LINE.match(content) is not None
 
 
 def _octets(data: bytes, at: int) -> list[bytes]:

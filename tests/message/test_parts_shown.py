@@ -90,6 +90,23 @@ def test_the_plain_part_that_says_the_same_is_not_read_twice():
     assert parse_message(raw).text.count("lottery") == 1
 
 
+AMP = f"""<!doctype html><html ⚡4email><head><style amp4email-boilerplate>body{{visibility:hidden}}</style>
+<script async src="https://cdn.ampproject.org/v0.js"></script></head><body><p>{LETTER}</p></body></html>"""
+
+
+@pytest.mark.parametrize("subtype", ["x-amp-html", "watch-html"])
+def test_a_page_for_few_programs(subtype):
+    """A page that only Gmail or a watch shows is read if it says something else than the page beside it.
+
+    Otherwise the text and the facts are those of mail without it. Each AMP page has a script, which means nothing.
+    """
+    page, others = f"Content-Type: text/html\n\n<p>{LETTER}</p>", f"Content-Type: text/{subtype}\n\n{AMP}"
+    same, other = mixed(PLAIN, others, page, kind="alternative"), mixed(others, FOOTER, kind="alternative")
+    with_it, without = (render(parse_message(raw)) for raw in (same, mixed(PLAIN, page, kind="alternative")))
+    assert with_it == without
+    assert parse_message(other).text == f"This list is run by the club.\n{LETTER}"
+
+
 @pytest.mark.parametrize("subtype", ["css", "javascript", "vcard", "rtf"])
 def test_not_shown(subtype):
     """Style sheets, scripts and cards are not text of the letter."""
@@ -142,6 +159,32 @@ def test_lost_text(name):
     assert NO_BODY_TEXT in reading.defects
     for probability in (0.0, 1.0):
         assert policy().decide(probability, reading.evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+
+
+UNREAD = {
+    "Content-Type: application/ms-tnef\n\ndata": "office",
+    "Content-Type: application/octet-stream; name=winmail.dat\n\ndata": "office",
+    "Content-Type: text/rtf\n\n{\\rtf1 secret}": "office",
+    "Content-Type: application/octet-stream; name=smime.p7m\n\ndata": "encrypted",
+}
+
+
+@pytest.mark.parametrize("part", UNREAD)
+def test_a_letter_that_cannot_be_read(part):
+    """A few words beside a letter in TNEF or RTF, or an encrypted one, do not make a message ham, and a fact tells why.
+
+    A longer letter beside it is judged by its score, as Outlook adds such files to ordinary letters.
+    """
+    few, letter = (mixed(f"Content-Type: text/plain\n\n{text}", part) for text in ("Dear Tom, see below", LETTER))
+    assert f"⟦unread:{UNREAD[part]}⟧" in render(parse_message(few))
+    assert policy().decide(0.0, READER.read(few).evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+    assert policy().decide(0.0, READER.read(letter).evidence) == (Verdict.HAM, Reason.SCORE)
+
+
+def test_an_attached_rtf_file_is_a_file():
+    """An attached file in RTF does not make a short letter doubtful."""
+    raw = mixed("Content-Type: text/plain\n\nSee below", "Content-Type: application/rtf; name=a.rtf\n\ndata")
+    assert policy().decide(0.0, READER.read(raw).evidence) == (Verdict.HAM, Reason.SCORE)
 
 
 def test_a_footer_is_not_the_letter():

@@ -137,3 +137,23 @@ def test_blocks_in_blocks_are_bounded():
         if len(raw) > 500_000:
             break
     assert "too many messages" in parse_message(HEAD + raw).defects
+
+
+def test_the_name_of_a_block_counts_if_its_type_is_unknown():
+    """A signed block that is sent as data is read, as its name is that of a signed block."""
+    raw = HEAD + (BLOCK % (b"application/octet-stream", WHOLE))
+    assert parse_message(raw).text.startswith(TEXT)
+
+
+@pytest.mark.parametrize(
+    "content", [b"%PDF-1.4\n%\xe2\xe3\n1 0 obj: x\n", b"<p:Invoice><Number>7</Number></p:Invoice>"]
+)
+def test_a_signed_file_is_no_text(content):
+    """A file that is signed as one block, as invoices in Italy are, is a file and not text."""
+    block = b'Content-Type: application/pkcs7-mime; name="invoice.p7m"\nContent-Transfer-Encoding: base64\n\n%s' % (
+        base64.encodebytes(signed(content))
+    )
+    letter = b"Content-Type: text/plain\n\n" + TEXT.encode()
+    raw = HEAD + b"Content-Type: multipart/mixed; boundary=x\n\n--x\n%s\n--x\n%s\n--x--\n" % (letter, block)
+    message = parse_message(raw)
+    assert (message.text, [part.name for part in message.attachments]) == (TEXT, ["invoice.p7m"])

@@ -11,8 +11,8 @@ from typing import NamedTuple
 MAX_LINKS = 200
 # An element with more text than this is treated as visible, because its style was probably misread.
 MAX_HIDDEN_TEXT = 50_000
-# Elements with content that is never shown.
-INVISIBLE = ("script", "style", "title", "noscript", "template")
+# Elements with content that is never shown. Mail programs run no scripts, so they show what is in <noscript>.
+INVISIBLE = ("script", "style", "title", "template", "noframes", "noembed")
 
 _SPACES = re.compile("  +")
 # A block or a line break separates words; an inline tag (V<span>ia</span>gra) must not.

@@ -50,6 +50,8 @@ def test_long_preheader():
         ("<td>a<td>b", "a\nb"),
         ("<table><tr><td>a</td><td>b</td></tr></table>", "a\nb"),
         ("<p>a<p>b", "a\nb"),
+        ("a<noscript><p>b</p></noscript>", "a\nb"),
+        ("a<noembed>b</noembed><noframes>c</noframes>", "a"),
         ("<ul><li>a<li>b</ul>c", "a\nb\nc"),
         ("a &amp; b &#x4e2d;&nbsp;c", "a & b 中 c"),
         ("<script>x</script><style>y</style><title>t</title>z", "z"),

@@ -21,7 +21,7 @@ _MAX_UP = 40
 # With more backgrounds than this, the background of each coloured element is searched for.
 _MAX_BACKGROUNDS = 20
 # Elements with a look of their own.
-_STYLED = "[style], [hidden], [color], [bgcolor], details"
+_STYLED = "[style], [hidden], [color], [bgcolor], body[text], details"
 # The steps (see html_cost) for one element with a style, for the text of one element, and for one character of the
 # text.
 _PER_STYLE, _PER_TEXT, _PER_CHARACTER = 800, 200, 4
@@ -118,7 +118,10 @@ def _own_look(attributes: dict[str, str | None], style: str = "") -> tuple[Look,
     `style` is the declarations that style sheets give to the element.
     """
     own = attributes.get("style") or ""
-    look = look_of(f"{style};{own}" if style else own, attributes.get("color") or "", attributes.get("bgcolor") or "")
+    colour = attributes.get("color") or attributes.get("text") or ""
+    look = look_of(f"{style};{own}" if style else own, colour, attributes.get("bgcolor") or "")
+    if look.background is None and attributes.get("background"):
+        look = look._replace(background=UNKNOWN)  # a picture
     return look, "hidden" in attributes
 
 
@@ -210,9 +213,9 @@ class _Surroundings:
     def hiding(self, node: Any) -> str | None:
         """Return the kind of hiding of an element, '' if its colour hides it, or None if the element is visible."""
         tag = node.tag
-        if tag in ("body", "html"):
-            return None
         look, hidden = self._look(node)
+        if tag in ("body", "html") and (hidden or look.hiding not in ("", "size")):
+            return None
         kind = look.hiding or ("display" if hidden or _is_closed(node) else "")
         if kind == "size" and (tag in _CONTENT or self._holds_content(node)):
             return "layout"
@@ -287,7 +290,7 @@ class _Surroundings:
         if not node.is_element_node:
             return None
         look, _ = _own_look(node.attributes, self.sheet.declarations(node, backgrounds=True))
-        return look.background or (UNKNOWN if node.attributes.get("background") else None)
+        return look.background
 
 
 def _revokes(look: Look, kind: str) -> bool:

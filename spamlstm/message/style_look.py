@@ -7,18 +7,24 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from spamlstm.message.colours import Colour, read_colour, read_share
+from spamlstm.message.colours import Colour, are_near, read_colour, read_share
 
 # A background that is a picture, a gradient or an unknown colour. It is near no colour.
 UNKNOWN: Colour = (-1000, -1000, -1000)
+# Letters that are seen on each background, as they have an outline. The colour is near no background.
+_OUTLINED: Colour = (2000, 2000, 2000)
 # Longer styles are not cached, because entries are kept until the process ends.
 _MAX_CACHED = 500
 _NO_BACKGROUND = frozenset(("", "transparent", "none", "inherit", "initial", "unset", "0", "0 0"))
 _READ = frozenset(
     "display visibility opacity font-size font height max-height width max-width overflow overflow-x overflow-y"
     " line-height clip clip-path transform position left right top bottom margin-left text-indent color float"
-    " -webkit-text-fill-color background background-color background-image".split()
+    " -webkit-text-fill-color background background-color background-image"
+    " text-shadow -webkit-text-stroke -webkit-text-stroke-color box-shadow filter mix-blend-mode".split()
 )
+# Properties that draw letters, or what is behind them, in other colours than `color` and `background` tell.
+_OUTLINES = ("text-shadow", "-webkit-text-stroke", "-webkit-text-stroke-color")
+_RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
 # Without any of these properties, nothing is cut off or moved away.
 _UNUSUAL = frozenset(
     "overflow overflow-x overflow-y clip clip-path transform text-indent margin-left left top right bottom".split()
@@ -96,6 +102,8 @@ def _look(style: str, colour: str, background: str) -> Look:
     letters, clear = read_colour(
         declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
     )
+    if letters and _has_other_colours(declared, letters):
+        letters = _OUTLINED
     hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
     painted = [paint for paint in painted if paint not in _NO_BACKGROUND]
     size = declared.get("font-size", "")
@@ -111,6 +119,18 @@ def _look(style: str, colour: str, background: str) -> Look:
 
 
 _cached_look = lru_cache(maxsize=2048)(_look)
+
+
+def _has_other_colours(declared: dict[str, str], letters: Colour) -> bool:
+    """Return whether letters of the colour `letters` are seen where their colour is that of the background."""
+    get = declared.get
+    outlines = " ".join([get(name, "") for name in _OUTLINES]).replace(",rgb", " rgb").split()
+    return (
+        any((colour := read_colour(word)[0]) and not are_near(colour, letters) for word in outlines)
+        or "inset" in get("box-shadow", "")
+        or get("mix-blend-mode", "normal") != "normal"
+        or _RECOLOURED.search(get("filter", "")) is not None
+    )
 
 
 def _paint(value: str) -> Colour:

@@ -116,6 +116,9 @@ def test_not_hidden(style):
         ("<style>.dark{background:#000}</style><div class=dark><p style='color:#fff'>a</p></div>", False),
         ("<div hidden>a</div>", True),
         ("<font color=white>a</font>", True),
+        ("<table><tr><td background=x.png style='color:#fff'>a</table>", False),
+        ("<div style='color:#fff'><table><tr><td background=x.png>a</table></div>", False),
+        ("<table><tr><td background='' style='color:#fff'>a</table>", True),
     ],
 )
 def test_background(source, hidden):
@@ -174,6 +177,40 @@ def test_style_sheet(sheet, element, hidden):
     """Text that a style sheet hides is hidden, as far as the sheet applies to a screen of usual width."""
     page = read_page(f"<html><style>{sheet}</style><body><p>" + "many words that stay. " * 8 + f"</p>{element}secret")
     assert (page.hidden, page.visible.endswith("secret")) == (("secret", False) if hidden else ("", True))
+
+
+@pytest.mark.parametrize(
+    ("style", "hidden"),
+    [
+        ("text-shadow: 0 2px 5px #272727", False),
+        ("text-shadow: 0 0 2px #fff, 0 0 4px rgba(0, 0, 0, 0.6)", False),
+        ("-webkit-text-stroke: 1px black", False),
+        ("box-shadow: inset 0 0 0 999px #333", False),
+        ("mix-blend-mode: difference", False),
+        ("filter: invert(1)", False),
+        ("text-shadow: 0 2px 5px #fefefe", True),
+        ("text-shadow: 0 0 0 transparent", True),
+        ("box-shadow: 0 4px 10px #000", True),
+        ("filter: none; mix-blend-mode: normal; text-shadow: none", True),
+    ],
+)
+def test_outlined_letters(style, hidden):
+    """White letters on white are visible if a shadow, a stroke or an effect gives them an outline of another colour."""
+    filler = "many words that stay. " * 8
+    for around in ("{}", "<div style='background:url(x.png)'>{}</div>"):
+        page = read_page(f"<p>{filler}</p>" + around.format(f"<p style='color:#fff;{style}'>a</p>"))
+        assert (page.hidden == "a") is (hidden and around == "{}")
+
+
+@pytest.mark.parametrize(
+    "body", ["<body text=#ffffff>", "<body style='color:#fff'>", "<html style='color:white'><body>"]
+)
+def test_the_colour_of_a_page(body):
+    """Text in a colour that hides the whole page is hidden where no element inside sets another colour."""
+    letter = "many words that stay. " * 8
+    page = read_page(f"{body}secret<p style='color:#000'>{letter}</p><table bgcolor=#000><td>end</table>")
+    assert (page.visible, page.hidden) == (f"{letter.strip()}\nend", "secret")
+    assert read_page(f"{body}{letter}").visible == letter.strip()
 
 
 def test_hidden_pieces():

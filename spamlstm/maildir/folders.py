@@ -39,6 +39,7 @@ istenmeyen e-posta, neželena pošta, neželjena pošta, e-mail nedorit, mesaje 
 البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일"""
 _IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket, sent, sent items, sent messages,
 sent mail, sent-mail, drafts, draft, outbox, unsent messages, templates, notes, all mail, important, starred, flagged,
+expunged,
 papierkorb, gelöscht, gelöschte elemente, gelöschte objekte, gesendet, gesendete elemente, gesendete objekte,
 gesendete nachrichten, entwürfe, postausgang, vorlagen, alle nachrichten, wichtig, markiert,
 corbeille, éléments supprimés, messages supprimés, supprimés, envoyés, messages envoyés, éléments envoyés, brouillons,
@@ -72,6 +73,8 @@ JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
 
 _ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
+# A word that ends so. "Old spam" and "LearnSpam" have spam, "Not junk" has ham. "SpamAssassin users" is a list.
+_ABOUT_JUNK = re.compile(r"(?:spam|junk|спам)(?![^\W\d_])")
 
 
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
@@ -80,9 +83,28 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
     `junk` is the configured name of the junk folder, or "auto". Every folder with a junk name is a junk folder,
     including junk folders into which no mail is filed. A folder below a junk folder is a junk folder too if its name
     has no letters (`.Junk.2020`, an archive) or is a junk name. All other folders below a folder with a junk name or an
-    ignored name are IGNORED, because some people keep false positives there (`.Spam.ham`).
+    ignored name are IGNORED, because some people keep false positives there (`.Spam.ham`). So are folders with a name
+    that contains `spam` or `junk` (`.Old spam`, `.LearnSpam`, `.Not junk`).
     """
     return _role(name, junk, tuple(ignore_folders))
+
+
+_COPIED_NAMES = frozenset(
+    _names(
+        """expunged, all mail, important, starred, flagged, alle nachrichten, wichtig, markiert, tous les messages,
+        suivis, todos, importantes, destacados, tutti i messaggi"""
+    )
+)
+
+
+def has_copies(name: str) -> bool:
+    """Return whether the folder with the name `name` on disk has copies of mail that is or was in other folders.
+
+    A copy in such a folder does not show what a user did. Dovecot's lazy_expunge stores a copy of all mail that leaves
+    a folder, also of mail that was moved, and Gmail shows all mail in further folders. The role of these folders is
+    IGNORED.
+    """
+    return display_levels(name)[-1] in _COPIED_NAMES
 
 
 _SENT_NAMES = frozenset(
@@ -112,7 +134,7 @@ def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
         return FolderRole.IGNORED
     if junk != "auto" and levels in possible_levels(junk):
         return FolderRole.JUNK
-    at = next((at for at, level in enumerate(levels) if level in _ROLES), None)
+    at = next((at for at, level in enumerate(levels) if level in _ROLES or _ABOUT_JUNK.search(level)), None)
     if at is None:
         return FolderRole.FILED
     is_junk = all(level in JUNK_NAMES or not any(map(str.isalpha, level)) for level in levels[at:])

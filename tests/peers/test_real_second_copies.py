@@ -159,3 +159,37 @@ def test_the_junk_folder_that_clients_show_is_used(tiny, tmp_path):
             for command in (session.list, session.lsub):
                 assert b"Junk" in [line.split()[-1] for line in command()[1] if line]
         assert server.complaints() == []
+
+
+LAZY_EXPUNGE = """
+mail_plugins = $mail_plugins lazy_expunge
+plugin {
+  lazy_expunge = EXPUNGED
+}
+"""
+
+
+class TestLazyExpunge:
+    """Dovecot keeps what leaves a folder in EXPUNGED for a while, also the original of a message that was moved."""
+
+    @pytest.fixture
+    def dovecot(self):
+        with running(LAZY_EXPUNGE, mailboxes=("EXPUNGED", "Archive", "Junk", "Trash")) as server:
+            yield server
+
+    def test_expunged_mail_gives_no_label(self, dovecot, daemon, visited):
+        """Spam that its user, or autoexpunge, removes from Junk does not become ham; moves are still learned."""
+        for number in MAIL:
+            dovecot.deliver(number)
+        until(lambda: places(dovecot) == [[0, 2, 3, 5], [1, 4], []])
+        assert visited() == {}
+        with dovecot.session() as session:
+            moved(session, "Junk", 1, "INBOX", "MOVE")
+            moved(session, "INBOX", 2, "Junk", "COPY")
+            assert visited() == {1: "ham", 2: "spam"}
+            session.select("Junk")
+            session.store("1:*", "+FLAGS", r"(\Deleted)")
+            session.expunge()
+        assert visited() == {1: "ham", 2: "spam"}
+        assert sorted(numbers(dovecot.maildir / ".EXPUNGED")) == [1, 2, 2, 4]
+        assert daemon.failures() == []

@@ -9,6 +9,8 @@ import pytest
 from inbox import raw
 from tracked_maildir import delivered
 
+from spamlstm.maildir.content_id import content_id
+
 
 @pytest.mark.parametrize("name", [".Trash", ".Sent", ".Drafts", ".Papierkorb", ".Junk.old"])
 def test_some_folders_give_no_label(tracked, name):
@@ -90,3 +92,31 @@ def test_a_bulk_copy_gives_no_label(tracked):
     maildir.move(content, maildir.root)
     maildir.look()
     assert maildir.label_of(content) == "ham"
+
+
+@pytest.mark.parametrize("name", [".Old spam", ".LearnSpam", ".Not junk"])
+def test_folders_with_the_word_spam_in_their_names(tracked, name):
+    """Junk that its user archives, or missed spam that a script learns from its own folder, does not become ham."""
+    maildir = tracked()
+    target = maildir.folder(name)
+    for body in ("spam", "ham"):
+        maildir.move(delivered(maildir, body), target, how="link", flags="S")
+    maildir.look()
+    assert maildir.labels() == {}
+
+
+@pytest.mark.parametrize("name", [".EXPUNGED", ".[Gmail].All Mail"])
+def test_folders_with_copies_of_all_mail(tracked, name):
+    """Mail that a server copies when it leaves its folder gives no label if it was deleted, and one if it was moved."""
+    maildir = tracked()
+    kept = maildir.folder(name)
+    deleted, moved = delivered(maildir, "spam"), delivered(maildir, "spam")
+    for number, content in enumerate((deleted, moved)):
+        (entry,) = maildir.where(content)
+        if content is moved:
+            maildir.move(content, maildir.root, how="link")
+            os.link(maildir.where(content)[0].path, f"{kept}/cur/{number}.host:2,S")
+        else:
+            os.rename(entry.path, f"{kept}/cur/{number}.host:2,S")
+        maildir.look()
+    assert maildir.labels() == {content_id(moved): "ham"}

@@ -24,7 +24,7 @@ def test_a_junk_folder_that_is_renamed_and_created_again(tracked):
     """The spam in the renamed folder gets no label, and a move into the new junk folder is learned."""
     maildir = tracked()
     spam = [delivered(maildir, "spam") for _ in range(3)]
-    os.rename(maildir.junk, os.path.join(maildir.root, ".Old junk"))
+    os.rename(maildir.junk, os.path.join(maildir.root, ".Ads"))
     maildir.folder(".Junk")
     maildir.look()
     assert maildir.labels() == {}

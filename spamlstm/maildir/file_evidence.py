@@ -82,6 +82,11 @@ class FileEvidence:
         mine, other = ((one.inode, one.generation, one.mtime_ns) for one in (self, earlier))
         return mine == other and self.inode > 0
 
+    def is_other_file(self, earlier: "FileEvidence") -> bool:
+        """Return whether this is certainly not the file of `earlier`, so that it was neither renamed nor linked."""
+        mine, other = ((one.inode, one.generation) for one in (self, earlier))
+        return mine != other and 0 not in (mine[0], other[0])
+
     def is_synchronized_copy(self, earlier: "FileEvidence") -> bool:
         """Return whether a program that synchronizes the Maildir wrote this file for the same delivery as `earlier`."""
         same = (self.trace, self.marks | _VARIABLE) == (earlier.trace, earlier.marks | _VARIABLE)

@@ -32,6 +32,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 # Servers and clients add and remove these fields while a message stays the same: S and W (Maildir++), U (mbsync), FMD5
 # (OfflineIMAP). Any other comma is part of the base name.
 _FIELD = re.compile(r",(?=[A-Z][A-Z0-9]*=)")
+# The time with which all programs begin a name.
+_NAMED = re.compile(r"(\d{9,10})\.")
 _deliveries = itertools.count()
 
 
@@ -174,6 +176,12 @@ def unique() -> str:
     now = time.time_ns() // 1000
     count, digits = next(_deliveries), os.urandom(4).hex()
     return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{digits}.{_host(os.uname().nodename)}"
+
+
+def named_at(name: str) -> float | None:
+    """Return when a program gave a file its base name, in seconds since 1970, or None if the name does not tell."""
+    found = _NAMED.match(name)
+    return float(found[1]) if found else None
 
 
 def _host(name: str) -> str:

@@ -35,6 +35,11 @@ class DiscardedMail:
     age: float
     _by_date: dict[int, list[tuple[int, Entry]]] | None = field(default=None, init=False)
 
+    def has_changed(self) -> bool:
+        """Return whether a file may have left or come to one of the folders."""
+        since = (self.now - self.age - _SKEW) * _SECOND
+        return any(max(folder.new_ns, folder.cur_ns) >= since for folder in self.folders)
+
     def has(self, evidence: FileEvidence, content: str) -> bool:
         """Return whether one of the folders has the file with this evidence, or a copy of the file with the same date.
 

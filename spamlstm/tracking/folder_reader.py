@@ -14,6 +14,7 @@ Terms:
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from spamlstm.filtering.journal import MOST_COPIES, Journal
@@ -22,6 +23,7 @@ from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.message_file import StoredMessage
+from spamlstm.maildir.names import named_at
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
@@ -93,6 +95,7 @@ class FolderReader:
             # A file that is missing in `new` may have been moved to `cur` in the meantime.
             difference = compare_listing(visit.opened, self._state.flags(known.id))
         yield
+        work.gone |= difference.gone
         yield from self._record_gone(known, difference.gone)
         yield from self._record_changed(visit, difference.changed, work)
         bulk = len(difference.arrived) > MOST_MOVED
@@ -133,7 +136,7 @@ class FolderReader:
                         self._state.renew(file.content, content)
                         self._journal.renew(visit.mailbox.path, file.content, content)
                     elif file is not None:
-                        evidence = UNKNOWN_FILE if stored is None else _evidence(listed, stored)
+                        evidence = UNKNOWN_FILE if stored is None else FileEvidence.of(listed.name, stored)
                         self._state.put_files([replace(file, content=content, evidence=evidence)])
             yield
 
@@ -177,7 +180,7 @@ class FolderReader:
             stored = self._stored(visit.opened, listed)
             if stored is None:
                 return  # the next visit tries again
-            file = replace(file, content=content_id(stored.content), evidence=_evidence(listed, stored))
+            file = replace(file, content=content_id(stored.content), evidence=FileEvidence.of(listed.name, stored))
             self._state.put_files([file])
         after = replace(file, flags=listed.flags)
         if file.content in (None, NO_CONTENT) or not (answered or deleted or file.status is CopyStatus.UNFILED):
@@ -218,11 +221,13 @@ class FolderReader:
             known.role is FolderRole.JUNK and not is_known and (known.id in work.bulk or _came_with(visit, listed))
         )
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
-        evidence = _evidence(listed, stored)
+        evidence = FileEvidence.of(listed.name, stored)
         file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)
         self._state.put_files([file])
         if not is_import and (is_known or known.role is FolderRole.JUNK):
             work.keep(content, raw)
+            if listed.base not in work.gone and not self._state.is_elsewhere(known, listed.base):
+                work.named[key_of(known, file)] = named_at(listed.name)
 
     def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
         """Return the result of a comparison, or None if the message has too many files to be compared."""
@@ -246,19 +251,21 @@ class FolderReader:
                 came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
                 answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
                 is_read = bool(file.flags & FlagSet.SEEN)
-                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence)
+                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
         known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
         message = self._state.message(maildir, content)
         is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
         found = [found for _, found in now.values()]
         has_label = message is not None and message.label is not None
         tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
-        inferred = infer_label(known.history, found, time=time, tagged=tagged)
+        visited = 0.0 if work.may_be_from_trash() else self._state.pruned(maildir)
+        infer = partial(infer_label, time=time, visited=visited, tagged=tagged)
+        inferred = infer(known.history, found)
         if inferred.label is Label.HAM and (
             _is_discarded(known.history, found, content, work)
             or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
         ):
-            inferred = infer_label(known.history, found, time=time, tagged=tagged, is_discarded=True)
+            inferred = infer(known.history, found, is_discarded=True)
         files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
         after = _message(content, inferred, message, known.act)
         raw = work.raws.get(content, b"") if after is not None and after.pending else b""
@@ -312,10 +319,6 @@ def _is_discarded(before: History, now: Iterable[FoundCopy], content: str, work:
     here = {copy.key for copy in now}
     gone = [copy.evidence for copy in before.copies if copy.key not in here]
     return work.discarded is not None and any(work.discarded.has(one, content) for one in gone)
-
-
-def _evidence(listed: ListedFile, stored: StoredMessage) -> FileEvidence:
-    return FileEvidence.of(listed.name, stored)
 
 
 def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:

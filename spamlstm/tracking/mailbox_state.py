@@ -166,6 +166,12 @@ class MailboxState:
         found = self._read(state_rows.copy_from, f"{statement} WHERE folder = ? AND base = ?", known.id, base)
         return found[0][1] if found else None
 
+    def is_elsewhere(self, known: KnownFolder, base: int) -> bool:
+        """Return whether another folder of the same Maildir has a record of a file with this base name hash."""
+        siblings = "SELECT id FROM folders WHERE maildir = (SELECT maildir FROM folders WHERE id = ?1) AND id != ?1"
+        statement = f"SELECT 1 FROM files WHERE base = ?2 AND folder IN ({siblings})"  # noqa: S608  a constant
+        return bool(self._read(tuple, statement, known.id, base))
+
     def unread(self, folder: int) -> set[int]:
         """Return the base name hashes of the files in a folder that the tracker has not read yet."""
         statement = "SELECT base FROM files WHERE folder = ? AND content IS NULL"
@@ -292,6 +298,11 @@ class MailboxState:
             (self._id(maildir), bytes.fromhex(content)),
         )
 
+    def pruned(self, maildir: str) -> float:
+        """Return the time of the first visit of a Maildir, or of a visit at most a day before the last visit."""
+        statement = "SELECT pruned FROM maildirs WHERE typeof(pruned) = 'real' AND id = ?"
+        return next((time for (time,) in self._read(tuple, statement, self._id(maildir))), 0.0)
+
     def prune(self, maildir: str, *, now: float) -> None:
         """Remove the records of messages that have no file and were recorded more than 90 days ago.
 
@@ -301,9 +312,8 @@ class MailboxState:
         """
         number = self._id(maildir)
         with self.change():
-            row = self._connection.execute("SELECT pruned FROM maildirs WHERE id = ?", (number,)).fetchone()
             # A time in the future was recorded while the clock was wrong.
-            if row is None or (isinstance(row[0], float) and abs(now - row[0]) < DAY):
+            if number is None or abs(now - self.pruned(maildir)) < DAY:
                 return
             self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
             self._connection.execute(

@@ -22,6 +22,8 @@ MOVE_SECONDS = 600.0
 # copy came. Clients that copy and expunge take a few seconds. If the user removes the original later, this is a new
 # decision.
 COPY_SECONDS = 120.0
+# The clock of the program that named a file may be behind the clock of this program by this many seconds.
+_SKEW = 60.0
 
 CopyKey = tuple[str, int]
 """The name of the folder of a copy, and the hash of the base name of its file."""
@@ -56,6 +58,14 @@ class FoundCopy:
     is_answered: bool = False
     """Whether the message was answered since the last comparison."""
     evidence: FileEvidence = UNKNOWN_FILE
+    named: float | None = None
+    """When a program gave the file its name, in seconds since 1970, if the file came with this comparison and no other
+    folder had the name. Mail programs give a moved message a new name, or rename the file. So a file with an old name
+    that no folder had was restored from a backup."""
+
+    def was_named_before(self, past: float, time: float) -> bool:
+        """Return whether the file got its name before the time `past`. A time after `time` is that of a wrong clock."""
+        return self.named is not None and self.named + _SKEW < past <= time
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +91,24 @@ _ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED, FolderRole.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class _Gone:
-    """A departure that may be matched. `base` is that of the removed copy, or None if an earlier visit missed it."""
+    """A departure that may be matched. `base` is that of the removed copy, or None if an earlier visit missed it.
+
+    `was_moved` is that of the removed copy.
+    """
 
     departure: Departure
     base: int | None = None
+    was_moved: bool = False
 
 
 def infer_label(
-    before: History, now: Iterable[FoundCopy], *, time: float, tagged: bool = False, is_discarded: bool = False
+    before: History,
+    now: Iterable[FoundCopy],
+    *,
+    time: float,
+    visited: float = 0.0,
+    tagged: bool = False,
+    is_discarded: bool = False,
 ) -> Inference:
     """Compare the copies of a message before and now. Return the new history and the inferred label.
 
@@ -102,26 +122,27 @@ def infer_label(
     A copy in the inbox or filed that was answered gives ham, if the message has no label. In all other cases, no label
     is inferred. `tagged` says that a mail rule may have moved the message, because this program tagged it as spam and
     it has no label. `is_discarded` says that the copies that left were not moved to the folders of the other copies,
-    but went to an ignored folder such as Trash, or are missing in a restored backup. `time` is the current time in
-    seconds since 1970.
+    but went to an ignored folder such as Trash, or are missing in a restored backup. `time` is the current time, and
+    `visited` that of an earlier visit, both in seconds since 1970.
     """
     found = sorted(now, key=lambda copy: (_ORDER.index(copy.role), not copy.is_read, copy.key))
     known = {copy.key: copy for copy in before.copies}
     here = {copy.key for copy in found}
-    gone = [_Gone(_departure(one, time), one.key[1]) for one in before.copies if one.key not in here]
+    gone = [_Gone(_departure(one, time), one.key[1], one.was_moved) for one in before.copies if one.key not in here]
     gone += [_Gone(one) for one in before.departures if abs(time - one.time) < MOVE_SECONDS]
     gone.sort(key=lambda one: (_ORDER.index(one.departure.role), -one.departure.since))
     came = [copy for copy in found if not is_discarded and _may_be_moved(known.get(copy.key), time)]
     moves, left = _moves(gone, came, known, time)
     inferred = [_label_of_move(departure.role, copy) for copy, departure in moves.items()]
-    if found and not before.copies and not gone and all(one.role is FolderRole.JUNK for one in found):
+    is_unknown = not before.copies and not gone and not any(one.was_named_before(visited, time) for one in found)
+    if found and is_unknown and all(one.role is FolderRole.JUNK for one in found):
         inferred.append((Label.SPAM, Pending.ALWAYS))
     copies = []
     for copy in found:
         after = _after(copy, known.get(copy.key), moves.get(copy), time)
         if copy.key not in known and copy not in moves:
             others = (one for one in before.copies if one.key in here and one.was_visited)
-            after = replace(after, is_open=any(_may_be_copied(one, copy) for one in others))
+            after = replace(after, is_open=any(_may_be_copied(one, copy, time) for one in others))
         filed = after.role is FolderRole.FILED and copy.key in known and known[copy.key].role is FolderRole.INBOX
         origin = known.get(copy.key) or moves.get(copy)
         if filed or (copy.is_answered and copy.role is not FolderRole.JUNK and origin is not None):
@@ -138,12 +159,13 @@ def _may_be_moved(known: KnownCopy | None, time: float) -> bool:
     return known is None or (known.is_open and abs(time - known.since) < COPY_SECONDS)
 
 
-def _may_be_copied(original: KnownCopy, copy: FoundCopy) -> bool:
+def _may_be_copied(original: KnownCopy, copy: FoundCopy, time: float) -> bool:
     """Return whether a copy that came beside `original` may be the first step of a move.
 
     Mail programs give a copy a new name. A file with the same name was copied by a program for files, as a backup.
     """
     is_move = original.role is not copy.role and original.key[1] != copy.key[1]
+    is_move = is_move and not copy.was_named_before(original.since, time)
     return is_move and not copy.evidence.is_other_delivery(original.evidence)
 
 
@@ -176,6 +198,13 @@ def _may_follow(gone: _Gone, copy: FoundCopy, known: KnownCopy | None, time: flo
     departure = gone.departure
     # A copy that was there before the original is not a copy of it. A time in the future is that of a wrong clock.
     if (known.since if known else time) < departure.since <= time:
+        return False
+    # A file that was renamed, or linked by way of a folder that is not visited, is still the same file.
+    is_same = gone.base is None and copy.evidence.is_same_file(departure.evidence)
+    if not is_same and copy.was_named_before(departure.since, time):
+        return False
+    # The other file was where the message had been before its user moved it: a backup was restored.
+    if gone.was_moved and gone.base == copy.key[1] and copy.evidence.is_other_file(departure.evidence):
         return False
     # Of a message that no visit has found in its first folder, a mail rule may have stored a second copy.
     if not departure.was_visited and copy.role is FolderRole.FILED:

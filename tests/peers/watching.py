@@ -68,7 +68,7 @@ def number_of(raw: bytes) -> int:
 
 def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1)) -> None:
     """Deliver a message that belongs to `owner`, by link and by rename in turn."""
-    name = f"{1_700_000_000 + number}.M1P1.mx"
+    name = f"{int(time.time())}.M1P{number}.mx"
     written, delivered = maildir / "tmp" / name, maildir / "new" / name
     written.write_bytes(message(number))
     os.chown(written, *owner)

@@ -14,7 +14,6 @@ from tracked_maildir import delivered
 
 from spamlstm.filtering.outcome import Status
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id
 
 HOW = pytest.mark.parametrize("how", ["rename", "link", "copy"])
@@ -223,7 +222,7 @@ def test_copies(tracked, kept):
     maildir = tracked()
     content = delivered(maildir, "ham")
     (entry,) = maildir.where(content)
-    copy = os.path.join(maildir.junk, "cur", f"{names.unique()}:2,S")
+    copy = os.path.join(maildir.junk, "cur", f"{maildir.unique()}:2,S")
     shutil.copy2(entry.path, copy)
     maildir.look()
     assert maildir.labels() == {}
@@ -237,7 +236,7 @@ def test_a_copy_and_a_mark_is_a_move(tracked):
     maildir = tracked()
     content = delivered(maildir, "ham")
     (entry,) = maildir.where(content)
-    os.link(entry.path, os.path.join(maildir.junk, "cur", f"{names.unique()}:2,S"))
+    os.link(entry.path, os.path.join(maildir.junk, "cur", f"{maildir.unique()}:2,S"))
     base = entry.name.partition(":")[0]
     os.rename(entry.path, os.path.join(maildir.root, "cur", f"{base}:2,ST"))
     maildir.look()

@@ -136,7 +136,7 @@ class TrackedMailbox(Mailbox):
             return
         self.rescued.discard(number)
         self.acted.add(number)
-        path = os.path.join(target, "cur", f"{names.unique()}:2,S")
+        path = os.path.join(target, "cur", f"{self.inbox.unique()}:2,S")
         shutil.copy2(source.path, path)
         if way is not None:
             content = WAYS[way](on_disk.content(path))

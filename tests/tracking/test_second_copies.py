@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from second_copies import PATTERNS, SCENARIOS, fetched, play, take_back_changed
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.filtering.outcome import Status
-from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id
 
 
@@ -114,6 +114,101 @@ def test_a_backup_from_before_spam_was_filed(maildir, tmp_path, visited, how):
         assert maildir.label_of(raw("spam", 1)) == label
 
 
+@pytest.mark.parametrize("visited", [True, False])
+@pytest.mark.parametrize("how", ["rename", "link", "copy"])
+def test_a_backup_from_before_its_user_moved_mail(maildir, tmp_path, visited, how):
+    """The Maildir is replaced by a backup of an hour ago: what its user said since then stays, and later moves count.
+
+    A mail program gives a moved message a new name, or keeps its inode.
+    """
+    maildir.section["spam"] = ("file",)
+    maildir.again()
+    for body in ("ham", "spam"):
+        content = raw(body, maildir.count + 1)
+        maildir.deliver(content=content, name=f"{maildir.unique()}")
+        maildir.run()
+    maildir.look()
+    ham, spam = raw("ham", 1), raw("spam", 2)
+    shutil.copytree(maildir.root, tmp_path / "backup")
+    maildir.wait(3600)
+    maildir.move(ham, maildir.junk, how=how)
+    maildir.move(spam, maildir.root, how=how)
+    maildir.look()
+    labels = {content_id(ham): "spam", content_id(spam): "ham"}
+    assert maildir.labels() == labels
+    maildir.wait(120)
+    os.rename(maildir.root, tmp_path / "former")  # noqa: PTH104
+    if visited:
+        make(maildir.root)
+        maildir.look()
+        shutil.rmtree(maildir.root)
+    shutil.copytree(tmp_path / "backup", maildir.root)
+    for _ in range(2):
+        maildir.look()
+        maildir.wait()
+    assert maildir.labels() == labels
+    maildir.move(spam, maildir.root, how=how)
+    maildir.look()
+    maildir.move(spam, maildir.junk, how=how)
+    maildir.look()
+    assert maildir.label_of(spam) == "spam"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_junk_that_is_restored_after_days(maildir, known):
+    """Mail that comes back to the junk folder from a backup gets no label, and keeps the one that its user gave it."""
+    content = raw("ham", 1)
+    path = maildir.put(content, maildir.junk if known else maildir.archive)
+    backup = shutil.copy2(path, f"{maildir.state}.backup")
+    if known:
+        maildir.look()
+        maildir.move(content, maildir.root)
+        maildir.look()
+        assert maildir.label_of(content) == "ham"
+    (entry,) = maildir.where(content)
+    os.unlink(entry.path)  # noqa: PTH108
+    for _ in range(3):
+        maildir.look()
+        maildir.wait(100_000)
+    shutil.copy2(backup, Path(maildir.junk, "cur", path.name))
+    for _ in range(2):
+        maildir.look()
+        maildir.wait()
+    assert maildir.labels() == ({content_id(content): "ham"} if known else {})
+
+
+@pytest.mark.parametrize("how", ["rename", "link", "copy"])
+def test_mail_is_moved_from_the_trash_to_junk_after_days(maildir, how):
+    """A message that its user deletes, and moves from Trash to junk days later, is spam."""
+    trash = maildir.folder(".Trash")
+    content = raw("ham", 1)
+    maildir.put(content, trash)
+    for _ in range(3):
+        maildir.look()
+        maildir.wait(100_000)
+    maildir.move(content, maildir.junk, how=how)
+    os.utime(f"{trash}/cur", (time.time() + maildir.later,) * 2)  # the tracker's clock
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
+
+
+@pytest.mark.parametrize("how", ["rename", "link", "copy"])
+def test_mail_from_before_the_first_visit_is_moved_to_junk_after_days(tmp_path, how):
+    """It is spam, although its name is old if the mail program keeps it."""
+    maildir = TrackedMaildir(make(tmp_path / "Old"), tmp_path / "state")
+    content = raw("ham", 1)
+    maildir.put(content, maildir.root)
+    maildir.visited()
+    for _ in range(3):
+        maildir.wait(100_000)
+        maildir.look()
+    maildir.move(content, maildir.junk, how=how)
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
+    maildir.label_stores.close()
+    maildir.mailbox_state.close()
+
+
 def test_a_message_that_we_filed_moved_back_and_its_user_moved_too(maildir):
     """After `undo`, a message has its former name. Its moves into junk and back are learned nevertheless."""
     maildir.section["spam"] = ("tag", "file")
@@ -202,10 +297,6 @@ def test_a_message_that_is_delivered_thousands_of_times(maildir):
     assert steps[-1] < 1.5 * steps[-2]
 
 
-SYNCHRONIZED = f"{names.unique()},U=7:2,S"
-"""A name as mbsync gives it."""
-
-
 @pytest.mark.parametrize("target", ["", ".Junk", ".Archive"])
 @pytest.mark.parametrize("copy_first", [True, False])
 def test_a_move_that_a_program_synchronizes(maildir, target, copy_first):
@@ -215,8 +306,9 @@ def test_a_move_that_a_program_synchronizes(maildir, target, copy_first):
     maildir.run()
     maildir.look()
     (entry,) = maildir.where(raw(body, 1))
+    name = f"{maildir.unique()},U=7:2,S"  # as mbsync gives it
     content = on_disk.content(entry.path)
-    acts = [lambda: Path(maildir.root, target, "cur", SYNCHRONIZED).write_bytes(content), lambda: os.unlink(entry.path)]  # noqa: PTH108
+    acts = [lambda: Path(maildir.root, target, "cur", name).write_bytes(content), lambda: os.unlink(entry.path)]  # noqa: PTH108
     for act in acts if copy_first else acts[::-1]:
         act()
         maildir.look()
@@ -224,7 +316,7 @@ def test_a_move_that_a_program_synchronizes(maildir, target, copy_first):
     assert maildir.label_of(raw(body, 1)) == ("spam" if target == ".Junk" else "ham")
     maildir.run()
     maildir.look()
-    assert [Path(one.path).name for one in maildir.where(raw(body, 1))] == [SYNCHRONIZED]
+    assert [Path(one.path).name for one in maildir.where(raw(body, 1))] == [name]
 
 
 @pytest.mark.parametrize("target", ["", ".Archive"])
@@ -234,7 +326,7 @@ def test_a_program_that_copies_and_removes_a_minute_later(maildir, target):
     maildir.run()
     maildir.look()
     (entry,) = maildir.where(raw("spam", 1))
-    shutil.copy2(entry.path, Path(maildir.root, target, "cur", f"{names.unique()}:2,S"))
+    shutil.copy2(entry.path, Path(maildir.root, target, "cur", f"{maildir.unique()}:2,S"))
     maildir.look()
     maildir.wait(60)
     os.unlink(entry.path)  # noqa: PTH108

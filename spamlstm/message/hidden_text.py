@@ -122,7 +122,7 @@ def _own_look(attributes: dict[str, str | None], style: str = "") -> tuple[Look,
     look = look_of(f"{style};{own}" if style else own, colour, attributes.get("bgcolor") or "")
     if look.background is None and attributes.get("background"):
         look = look._replace(background=UNKNOWN)  # a picture
-    return look, "hidden" in attributes
+    return look, "hidden" in attributes and not look.displayed
 
 
 def _is_closed(node: Any) -> bool:
@@ -187,7 +187,8 @@ def _take(elements: list[tuple[Any, str]], surroundings: "_Surroundings") -> Hid
         # White space may separate words, so it is kept.
         pieces[0].replace_with((_PLACE if kind else "") if text else _FILLER.sub("", raw))
         for piece in pieces[1:]:
-            piece.decompose()
+            if not (piece.is_text_node and piece.text().isspace()):
+                piece.decompose()
     taken.by_style.reverse()
     taken.by_colour.reverse()
     return taken

@@ -22,6 +22,18 @@ _READ = frozenset(
     " -webkit-text-fill-color background background-color background-image"
     " text-shadow -webkit-text-stroke -webkit-text-stroke-color box-shadow filter mix-blend-mode".split()
 )
+# Properties that matter only beside one of those above.
+_READ_BESIDE = frozenset(
+    "padding padding-top padding-right padding-bottom padding-left min-height min-width background-clip"
+    " -webkit-background-clip".split()
+)
+_PAINTING = ("background", "background-color", "background-image")
+# Comments, strings and parentheses. A semicolon or brace in them separates nothing.
+_ENCLOSED = re.compile(
+    r"/\*(?>[^*]++|\*(?!/))*+(?:\*/)?|\"(?>[^\"\\\n]++|\\.)*+\"?|'(?>[^'\\\n]++|\\.)*+'?|\([^)\"']*+\)?", re.DOTALL
+)
+_MAY_ENCLOSE = re.compile(r"/\*|[\"'(][^\"'();{}]*+[;{}]")
+_NO_SEPARATORS = str.maketrans(";{}", "   ")
 # Properties that draw letters, or what is behind them, in other colours than `color` and `background` tell.
 _OUTLINES = ("text-shadow", "-webkit-text-stroke", "-webkit-text-stroke-color")
 _RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
@@ -29,19 +41,22 @@ _RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
 _UNUSUAL = frozenset(
     "overflow overflow-x overflow-y clip clip-path transform text-indent margin-left left top right bottom".split()
 )
-_LENGTH = re.compile(r"(?:calc\()?([-+]?(?:\d++(?:\.\d*+)?|\.\d++)) ?([a-z]*+|%)\)?")
+_LENGTH = re.compile(r"(?:calc\()?([-+]?(?:\d++(?:\.\d*+)?|\.\d++))([a-z]*+|%)\)?")
 _PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 38.0, "mm": 3.8, "%": 10.0}
 _FONT_SIZE = re.compile(r"(?:^| )([-+.\d]++(?:[a-z]++|%)?)(?:/[^ ]++)? ")
 # Shapes and movements that leave nothing to see.
 _EMPTY_CLIP = re.compile(r"rect\((?:(?:[01](?:px|pt)?|auto)[, ]?){4}\)")
 _EMPTY_PATH = re.compile(
-    r"(?:inset\((?:[5-9]\d|1\d\d)(?:\.\d+)?%|(?:circle|ellipse)\(0(?![.\d])|polygon\([0a-z%, ]++\))"
+    r"(?:inset\((?:(?:[5-9]\d|1\d\d)(?:\.\d+)?% ?)+\)|(?:circle|ellipse)\(0(?![.\d])|polygon\([0a-z%, ]++\))"
 )
 _EMPTY_TRANSFORM = re.compile(
-    r"scale(?:[xy]|3d)?\(0(?:\.0\d*)?(?![.\d])|matrix\(0(?![.\d])|translate(?:[xy]|3d)?\((?:[^,()]*+,)?-\d{3,}"
+    r"scale(?:[xy]|3d)?\(0(?:\.0\d*)?(?![.\d])|matrix\(0(?![.\d])|translate(?:[xy]|3d)?\((?:[^,()]*+,)?-(?:[5-9]\d\d|\d{4,})"
 )
-# Text this many pixels left of or above its place is off the screen. A page may move a centred element half its width.
-_OFF_PLACE, _OFF_MARGIN = -100.0, -900.0
+# Text this many pixels left of or above its place is off the screen. A page may move a centred element half its width,
+# and Word begins the first line of a paragraph far left of the others.
+_OFF_PLACE, _OFF_MARGIN = -500.0, -900.0
+# Room in an element without height or width, in which a line of text is seen.
+_ROOM = 8.0
 
 
 class Look(NamedTuple):
@@ -49,7 +64,7 @@ class Look(NamedTuple):
 
     `hiding` is the kind of declaration that hides the element, or ''. `boxed` means that the element is a box of its
     own even if its tag is that of inline text. `sized` and `seen` mean that the size of letters and the visibility do
-    not follow the element around.
+    not follow the element around. `displayed` means that the attribute `hidden` has no effect.
     """
 
     hiding: str = ""
@@ -58,6 +73,7 @@ class Look(NamedTuple):
     boxed: bool = False
     sized: bool = False
     seen: bool = False
+    displayed: bool = False
 
 
 def look_of(style: str, colour: str = "", background: str = "") -> Look:
@@ -68,10 +84,16 @@ def look_of(style: str, colour: str = "", background: str = "") -> Look:
     return (_cached_look if len(style) <= _MAX_CACHED else _look)(style, colour, background)
 
 
-def without_css_comments(text: str) -> str:
-    """Return CSS without comments. A comment that has no end reaches to the end."""
-    first, *rest = text.split("/*")
-    return first + " ".join([piece.partition("*/")[2] for piece in rest])
+def separated_css(text: str) -> str:
+    """Return CSS without comments, in which all semicolons and braces separate, as those in strings are removed.
+
+    A comment that has no end reaches to the end.
+    """
+    return _ENCLOSED.sub(_without_separators, text) if _MAY_ENCLOSE.search(text) else text
+
+
+def _without_separators(match: re.Match[str]) -> str:
+    return " " if match[0].startswith("/*") else match[0].translate(_NO_SEPARATORS)
 
 
 def has_look(style: str) -> bool:
@@ -84,17 +106,17 @@ def _look(style: str, colour: str, background: str) -> Look:
     declared: dict[str, str] = {}
     important: dict[str, str] = {}
     painted = [background.strip().lower()]
-    if "/*" in style:
-        style = without_css_comments(style)
-    for declaration in style.lower().split(";"):
+    for declaration in separated_css(style.lower()).split(";"):
         name, _, value = declaration.partition(":")
-        if (name := name.strip()) not in _READ:
+        if (name := name.strip()) not in _READ and name not in _READ_BESIDE:
             continue
         value = " ".join(value.split())
         if " " in value:
             value = value.replace(", ", ",").replace(" ,", ",").replace(" / ", "/")
-        value, mark, _ = value.partition("!")
-        if name.startswith("background"):
+        value, mark, important_mark = value.partition("!")
+        if mark and important_mark.strip() != "important":
+            continue
+        if name in _PAINTING:
             painted.append(value.strip())
         else:
             (important if mark else declared)[name] = value.strip()
@@ -102,8 +124,8 @@ def _look(style: str, colour: str, background: str) -> Look:
     letters, clear = read_colour(
         declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
     )
-    if letters and _has_other_colours(declared, letters):
-        letters = _OUTLINED
+    if (letters or clear) and _has_other_colours(declared, letters):
+        letters, clear = _OUTLINED, False
     hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
     painted = [paint for paint in painted if paint not in _NO_BACKGROUND]
     size = declared.get("font-size", "")
@@ -114,19 +136,21 @@ def _look(style: str, colour: str, background: str) -> Look:
         boxed=declared.get("display", "inline") != "inline" or "float" in declared or _is_placed(declared),
         # A size in em or % of nothing is nothing.
         sized=size not in ("", "inherit") and not size.endswith(("em", "%")) and hiding != "size",
-        seen=declared.get("visibility") == "visible",
+        seen=declared.get("visibility") in ("visible", "initial"),
+        displayed=declared.get("display", "none") not in ("none", "inherit", "unset"),
     )
 
 
 _cached_look = lru_cache(maxsize=2048)(_look)
 
 
-def _has_other_colours(declared: dict[str, str], letters: Colour) -> bool:
-    """Return whether letters of the colour `letters` are seen where their colour is that of the background."""
+def _has_other_colours(declared: dict[str, str], letters: Colour | None) -> bool:
+    """Return whether letters are seen although `letters`, their colour, is that of the background or clear (None)."""
     get = declared.get
     outlines = " ".join([get(name, "") for name in _OUTLINES]).replace(",rgb", " rgb").split()
     return (
-        any((colour := read_colour(word)[0]) and not are_near(colour, letters) for word in outlines)
+        any((colour := read_colour(word)[0]) and not (letters and are_near(colour, letters)) for word in outlines)
+        or "text" in (get("background-clip"), get("-webkit-background-clip"))
         or "inset" in get("box-shadow", "")
         or get("mix-blend-mode", "normal") != "normal"
         or _RECOLOURED.search(get("filter", "")) is not None
@@ -158,11 +182,9 @@ def _hiding(declared: dict[str, str]) -> str:
             return "size"
     elif "font" in declared and (size := _FONT_SIZE.search(declared["font"])) and _is_tiny(size[1]):
         return "size"
-    if _UNUSUAL.isdisjoint(declared):
+    if _UNUSUAL.isdisjoint(declared) or get("display") == "contents":
         return ""
-    if any(get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and any(
-        _is_tiny(get(name, "")) for name in ("height", "max-height", "width", "max-width", "line-height")
-    ):
+    if any(get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and _is_flat(declared):
         return "box"
     placed = _is_placed(declared)
     if (
@@ -171,16 +193,29 @@ def _hiding(declared: dict[str, str]) -> str:
         or _EMPTY_TRANSFORM.search(get("transform", ""))
     ):
         return "clip"
-    if (
-        _pixels(get("text-indent", "")) <= _OFF_PLACE
-        or _pixels(get("margin-left", "")) <= _OFF_MARGIN
-        or (
-            (placed or get("position") == "relative")
-            and min(_pixels(get(side, "")) for side in ("left", "top", "right", "bottom")) <= _OFF_PLACE
-        )
+    if min(_pixels(get(name, "")) for name in ("text-indent", "margin-left")) <= _OFF_MARGIN or (
+        (placed or get("position") == "relative")
+        and min(_pixels(get(side, "")) for side in ("left", "top", "right", "bottom")) <= _OFF_PLACE
     ):
         return "place"
     return ""
+
+
+def _is_flat(declared: dict[str, str]) -> bool:
+    """Return whether an element has no height or no width, and no padding in which its text is seen."""
+    get = declared.get
+    padding = get("padding", "").split() or [""]
+    top, right, bottom = padding[0], padding[min(1, len(padding) - 1)], padding[2 if len(padding) > 2 else 0]
+    for sizes, room in (
+        (
+            ("height", "max-height", "line-height"),
+            (get("padding-top", top), get("padding-bottom", bottom), get("min-height")),
+        ),
+        (("width", "max-width"), (get("padding-left", right), get("padding-right", right), get("min-width"))),
+    ):
+        if any(_is_tiny(get(name, "")) for name in sizes) and all(_pixels(value or "") < _ROOM for value in room):
+            return True
+    return False
 
 
 def _is_placed(declared: dict[str, str]) -> bool:

@@ -20,7 +20,7 @@ from spamlstm.message.selector import (
     read_selector,
     specificity,
 )
-from spamlstm.message.style_look import Look, has_look, look_of, without_css_comments
+from spamlstm.message.style_look import Look, has_look, look_of, separated_css
 
 # The part of the style sheets that is read, in characters and selectors.
 _MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
@@ -183,8 +183,7 @@ def _rank(rule: _Rule) -> tuple[int, int, int, int]:
 def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
     """Return the rules of style sheets. Raises TooComplexError if `budget` is spent."""
     text = "\n".join(texts)[:_MAX_SHEET]
-    if "/*" in text:
-        text = without_css_comments(text)
+    text = separated_css(text)
     budget.spend(min(text.count(",") + text.count("{"), _MAX_SELECTORS) * _PER_SELECTOR)
     return StyleSheet(list((_cached_rules if len(text) <= _MAX_CACHED else _rules)(text)), budget)
 

@@ -47,6 +47,8 @@ from spamlstm.message.html import read_page
         "opacity: 0.0;",
         "text-indent:-9999px",
         "position:absolute;left:-5000px",
+        "display:block;height:0;overflow:hidden;padding:0 20px",
+        "display:none ! important",
         "color:#fff",
         "color: #FFFFFF",
         "color:white",
@@ -96,7 +98,20 @@ def test_hidden(style):
         "color:#fff;background:none;background-color:#06c",
         "color:white;background:url(x.png)",
         "text-indent:-2px",
+        "text-indent:-300px",
         "line-height:0",
+        "display:none!x",
+        "font-size:0 px",
+        "position:relative;top:-120px",
+        "transform:translateX(-100%)",
+        "clip-path:inset(50% 0 0 0)",
+        "display:block;height:0;overflow:hidden;padding-bottom:40px",
+        "display:block;max-height:0;overflow:hidden;padding:40px 0 0",
+        "display:block;height:0;overflow:hidden;min-height:40px",
+        "display:inline-block;width:0;overflow:hidden;padding:0 200px",
+        "display:contents;height:0;overflow:hidden",
+        'font-family:";display:none;"',
+        "background:url(a;display:none;b)",
     ],
 )
 def test_not_hidden(style):
@@ -119,6 +134,11 @@ def test_not_hidden(style):
         ("<table><tr><td background=x.png style='color:#fff'>a</table>", False),
         ("<div style='color:#fff'><table><tr><td background=x.png>a</table></div>", False),
         ("<table><tr><td background='' style='color:#fff'>a</table>", True),
+        ("<p style='color:transparent;background:linear-gradient(red,blue);-webkit-background-clip:text'>a", False),
+        ("<p style='color:transparent;text-shadow:0 0 0 #000'>a", False),
+        ("<p style='color:transparent;text-shadow:0 0 9px transparent'>a", True),
+        ("<p hidden style='display:block'>a", False),
+        ("<p hidden style='color:red'>a", True),
     ],
 )
 def test_background(source, hidden):
@@ -168,6 +188,10 @@ def test_background(source, hidden):
         ("@supports (display:none){.x{display:none}}", "<div class=x>", True),
         ("@import url(a.css);.x{display:none}", "<div class=x>", True),
         ("@font-face{font-family:a}.x{display:none}", "<div class=x>", True),
+        ('.y{content:"}.x{display:none}"}', "<div class=x>", False),
+        (".y{content:'{'}.x{display:none}", "<div class=x>", True),
+        (".y{background:url(a;}.x{display:none}b)}", "<div class=x>", False),
+        ("/* don't */.x{display:none}", "<div class=x>", True),
         ("@keyframes a{from{opacity:0}}.x{animation:a}", "<div class=x>", False),
         (".x:hover{display:none}", "<div class=x>", False),
         (".x + .x{display:none}", "<div class=x>", False),
@@ -294,6 +318,13 @@ def test_links_at_size_zero(inside):
     """Links in a paragraph of size 0 are visible and stay apart, whatever signs stand between them."""
     page = read_page(f"<h1>Sale</h1><p style='font-size:0'>{inside}</p>")
     assert page.visible.replace(">", "").split() == ["Sale", "one", "two"]
+
+
+def test_words_around_hidden_spaces():
+    """Words stay apart if the spaces between them stand in an element that hides its text by colour."""
+    words = "<i style='color:#111'>one</i> <i style='color:#111'>two</i>\n<i style='color:#111'>three</i>"
+    page = read_page(f"<div style='color:#fff'>a {words} b</div><p>" + "many words that stay. " * 8)
+    assert (page.visible.split()[:3], page.hidden) == (["one", "two", "three"], "a b")
 
 
 def test_nothing_else_visible():

@@ -243,7 +243,9 @@ class _Surroundings:
                 elif child.is_element_node and not (kind == "layout" and child.tag in _CONTENT):
                     self.sheet.budget.spend(_PER_STYLE)
                     look, _ = self._look(child)
-                    if _revokes(look, kind):
+                    # Programs give a link a colour of their own.
+                    is_blue = kind in ("", "clear") and child.tag == "a" and "href" in child.attributes
+                    if _revokes(look, kind) or (is_blue and not look.coloured):
                         revoked = True
                     else:
                         open_nodes.append(child)
@@ -300,4 +302,4 @@ def _revokes(look: Look, kind: str) -> bool:
         return look.seen
     if kind in ("size", "layout"):
         return look.sized
-    return look.colour is not None or look.background is not None
+    return look.coloured or look.background is not None

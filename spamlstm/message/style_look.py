@@ -65,6 +65,7 @@ class Look(NamedTuple):
     `hiding` is the kind of declaration that hides the element, or ''. `boxed` means that the element is a box of its
     own even if its tag is that of inline text. `sized` and `seen` mean that the size of letters and the visibility do
     not follow the element around. `displayed` means that the attribute `hidden` has no effect.
+    `coloured` means that the letters have a colour of their own, which may be unknown.
     """
 
     hiding: str = ""
@@ -74,6 +75,7 @@ class Look(NamedTuple):
     sized: bool = False
     seen: bool = False
     displayed: bool = False
+    coloured: bool = False
 
 
 def look_of(style: str, colour: str = "", background: str = "") -> Look:
@@ -121,9 +123,8 @@ def _look(style: str, colour: str, background: str) -> Look:
         else:
             (important if mark else declared)[name] = value.strip()
     declared |= important
-    letters, clear = read_colour(
-        declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
-    )
+    colour_set = declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
+    letters, clear = read_colour(colour_set)
     if (letters or clear) and _has_other_colours(declared, letters):
         letters, clear = _OUTLINED, False
     hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
@@ -137,6 +138,7 @@ def _look(style: str, colour: str, background: str) -> Look:
         # A size in em or % of nothing is nothing.
         sized=size not in ("", "inherit") and not size.endswith(("em", "%")) and hiding != "size",
         seen=declared.get("visibility") in ("visible", "initial"),
+        coloured=colour_set not in ("", "inherit", "unset", "currentcolor"),
         displayed=declared.get("display", "none") not in ("none", "inherit", "unset"),
     )
 

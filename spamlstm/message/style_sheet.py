@@ -34,7 +34,15 @@ _PER_COMPARISON, _PER_ELEMENT, _PER_SELECTOR, _PER_SEARCH = 200, 800, 3_000, 10
 
 _BRACE = re.compile(r"[{}]")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
-_NESTING = ("@supports", "@layer", "@container", "@scope", "@starting-style")
+# A block for programs that know a usual property, and blocks of which it is uncertain whether and when they apply.
+_CERTAIN = re.compile(r"@supports\s*+\(\s*+display\s*+:\s*+(?:none|block|grid|flex)\s*+\)\Z", re.IGNORECASE)
+_UNCERTAIN = ("@supports", "@layer", "@container", "@scope", "@starting-style")
+# Selectors that browsers do not know, or that only some know. They void all selectors of their rule.
+_VOID = re.compile(
+    r"(?:^|,)\s*+(?:,|\Z)|[$%;&!?{}]|(?<![\w\[]):{1,2}-|:(?!:?(?:link|visited|hover|active|focus|any-link|target|root|empty"
+    r"|enabled|disabled|checked|first|last|nth|only|not|is|where|has|lang|before|after|placeholder|selection))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +200,11 @@ def _rules(text: str) -> tuple[_Rule, ...]:
     rules: list[_Rule] = []
     parts: dict[str, SelectorPart | None] = {}
     read = 0
-    for selectors, declarations in _blocks(text):
+    for selectors, declarations, is_certain in _blocks(text):
         if not has_look(declarations):
             read += selectors.count(",") + 1
+            continue
+        if not (is_certain and not _VOID.search(selectors)) and _may_hide(declarations):
             continue
         for selector in selectors.split(","):
             read += 1
@@ -209,29 +219,36 @@ def _rules(text: str) -> tuple[_Rule, ...]:
 _cached_rules = lru_cache(maxsize=16)(_rules)
 
 
-def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the selectors and the declarations of each rule that applies."""
-    # For each open block: its selectors ('' for a block of rules), and whether it applies.
-    open_blocks: list[tuple[str, bool]] = []
+def _may_hide(declarations: str) -> bool:
+    """Return whether declarations may hide text, also by its colour."""
+    look = look_of(declarations)
+    return bool(look.hiding or look.colour)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the selectors and the declarations of each rule that applies, and whether it certainly applies."""
+    # For each open block: its selectors ('' for a block of rules), whether it applies, and whether it certainly does.
+    open_blocks: list[tuple[str, bool, bool]] = []
     start = 0
     for brace in _BRACE.finditer(text):
         before = text[start : brace.start()]
         start = brace.end()
         if brace[0] == "{":
             prelude = before.rpartition(";")[2].replace("<!--", "").replace("-->", "").strip()
-            shown = not open_blocks or open_blocks[-1][1]
+            shown, certain = open_blocks[-1][1:] if open_blocks else (True, True)
             if prelude[:6].lower() == "@media":
-                open_blocks.append(("", shown and applies(prelude[6:])))
+                open_blocks.append(("", shown and applies(prelude[6:]), certain))
             elif prelude.startswith("@"):
-                open_blocks.append(("", shown and prelude.lower().startswith(_NESTING)))
+                certain = certain and _CERTAIN.match(prelude) is not None
+                open_blocks.append(("", shown and prelude.lower().startswith(_UNCERTAIN), certain))
             else:
-                open_blocks.append((prelude, shown))
+                open_blocks.append((prelude, shown, certain))
         elif open_blocks:
-            selectors, shown = open_blocks.pop()
+            selectors, shown, certain = open_blocks.pop()
             if selectors and shown:
-                yield selectors, before
+                yield selectors, before, certain
     if open_blocks and open_blocks[-1][0] and open_blocks[-1][1]:
-        yield open_blocks[-1][0], text[start:]
+        yield open_blocks[-1][0], text[start:], open_blocks[-1][2]
 
 
 def _read_rule(selector: str, declarations: str, order: int, known: dict[str, SelectorPart | None]) -> _Rule | None:

@@ -1,13 +1,13 @@
 """Labels from what the user of an account does with the mail, by the rule for Maildirs (`spamlstm.tracking.rule`)."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from spamlstm.config import Action
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, UnstoredLabel
-from spamlstm.daemon.imap.answers import CommandRefusedError, RemoteFlag
+from spamlstm.daemon.imap.answers import FILED_KEYWORD, RETURNED_KEYWORD, UNCOMPARED, CommandRefusedError, RemoteFlag
 from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
 from spamlstm.daemon.imap.records import MOST_COPIES
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
@@ -15,10 +15,8 @@ from spamlstm.filtering.failures import emit
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.rule import FoundCopy, History, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import CopyKey, FoundCopy, History, Inference, KnownCopy, infer_label
 from spamlstm.tracking.state import CopyStatus, Pending
-
-_COMPARED = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 
 
 class AccountLearning:
@@ -48,14 +46,15 @@ class AccountLearning:
             self._records.departures(content),
         )
         here = {(folder.name, copy.uid): (folder, copy) for folder, copy in copies if _is_there(copy)}
-        inferred = infer_label(history, (_found(folder, copy) for folder, copy in here.values()), time=now)
+        found = [_found(folder, copy) for folder, copy in here.values()]
+        inferred = infer_label(history, found, time=now, tagged=_is_filed(history, here))
         learns = self._session.config.learning.learn_from_moves
         with self._records.change(durable=inferred.label is not None):
             for _, copy in copies:
                 if copy.flags & RemoteFlag.GONE:
                     self._records.drop(copy.folder, [copy.uid])
                 elif copy.flags & RemoteFlag.DELETED:
-                    self._records.put([replace(copy, flags=copy.flags & ~_COMPARED, status=CopyStatus.SETTLED)])
+                    self._records.put([replace(copy, flags=copy.flags & ~UNCOMPARED, status=CopyStatus.SETTLED)])
             self._records.put(_recorded(*here[one.key], one) for one in inferred.history.copies)
             if inferred.history.departures != history.departures:
                 self._records.put_departures(content, inferred.history.departures)
@@ -76,7 +75,7 @@ class AccountLearning:
                 if one.flags & RemoteFlag.GONE:
                     self._records.drop(one.folder, [one.uid])
                 else:
-                    self._records.put([replace(one, flags=one.flags & ~_COMPARED, status=CopyStatus.SETTLED)])
+                    self._records.put([replace(one, flags=one.flags & ~UNCOMPARED, status=CopyStatus.SETTLED)])
 
     # --- the label store --------------------------------------------------------------------------------------------
 
@@ -127,12 +126,17 @@ class AccountLearning:
         return raw if raw is not None and content_id(raw) == copy.content else None
 
     def _mark_as_ham(self, copies: Iterable[tuple[AccountFolder, AccountCopy]]) -> None:
-        """Replace the keyword for spam, which this program set, on messages that their user took out of junk."""
-        if Action.KEYWORD not in self._session.account.spam or self._session.config.is_dry(self._session.account):
+        """Replace the keywords of filed spam, which this program set, on messages that their user took out of junk."""
+        account = self._session.account
+        if self._session.config.is_dry(account):
             return
+        after, before = [RETURNED_KEYWORD], [FILED_KEYWORD]
+        if Action.KEYWORD in account.spam:
+            after.append(HAM_KEYWORD)
+            before.append(SPAM_KEYWORD)
         for folder, copy in copies:
             if folder.role is FolderRole.INBOX and self._connection.select(folder.name, readonly=False).has_keywords:
-                self._connection.set_keyword([copy.uid], HAM_KEYWORD, remove=SPAM_KEYWORD)
+                self._connection.set_keywords([copy.uid], *after, remove=before)
 
     def _drop(self, label: UnstoredLabel) -> None:
         with self._records.change():
@@ -147,6 +151,15 @@ def _was_there(copy: AccountCopy) -> bool:
     """Return whether a copy was there at the last comparison."""
     was_deleted = bool(copy.flags & RemoteFlag.DELETED) != bool(copy.flags & RemoteFlag.TOGGLED)
     return copy.status is not CopyStatus.ARRIVED and not was_deleted
+
+
+def _is_filed(history: History, here: Mapping[CopyKey, tuple[AccountFolder, AccountCopy]]) -> bool:
+    """Return whether a filter moved the message to junk: another daemon of this account, or a mail rule.
+
+    A copy that its user took out of junk before keeps the mark of the filter until its label is stored.
+    """
+    is_marked = any(one.role is FolderRole.JUNK and copy.flags & RemoteFlag.FILED for one, copy in here.values())
+    return is_marked and not any(one.was_moved for one in history.copies if one.key not in here)
 
 
 def _known(folder: AccountFolder, copy: AccountCopy) -> KnownCopy:
@@ -168,4 +181,6 @@ def _recorded(folder: AccountFolder, copy: AccountCopy, after: KnownCopy) -> Acc
         status = CopyStatus.UNFILED
     elif after.is_open:
         status = CopyStatus.OPEN
-    return replace(copy, status=status, since=after.since, flags=copy.flags & ~_COMPARED)
+    # The original of an open copy may leave later. Only then it is known that a filter moved the message.
+    kept = copy.flags & RemoteFlag.FILED if status is CopyStatus.OPEN else RemoteFlag.NONE
+    return replace(copy, status=status, since=after.since, flags=copy.flags & ~UNCOMPARED | kept)

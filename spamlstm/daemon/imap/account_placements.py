@@ -20,6 +20,15 @@ class AccountPlacements:
     def placed(self, folder: AccountFolder, arrived: AccountCopy, content: str) -> Placement:
         """Return how a message with this content id came to a folder.
 
+        A message with a keyword of this program was filed before, perhaps by another daemon, and its user moved it
+        back.
+        """
+        placement = self._placed_by_records(folder, arrived, content)
+        return Placement.MOVED if arrived.flags & (RemoteFlag.FILED | RemoteFlag.RETURNED) else placement
+
+    def _placed_by_records(self, folder: AccountFolder, arrived: AccountCopy, content: str) -> Placement:
+        """Return how a message came to a folder as far as the records say it.
+
         The other folders that have copies of the message are visited first. A message that was classified before and
         has its former date was moved, because a second delivery has another date.
         """

@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountFolder, BegunMove
-from spamlstm.daemon.imap.answers import CommandRefusedError, ListedMessage, RemoteFlag
+from spamlstm.daemon.imap.answers import (
+    FILED_KEYWORD,
+    RETURNED_KEYWORD,
+    CommandRefusedError,
+    ListedMessage,
+    RemoteFlag,
+)
 from spamlstm.daemon.imap.folder_visits import READ_AT_ONCE
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.filtering.undo import UndoStatus
@@ -121,7 +127,7 @@ class AccountUndo:
         if is_moved and not self._connection.can_move and not self._connection.can_expunge:
             return "the server has no way to move single messages (no MOVE and no UIDPLUS)"
         numbers = self._connection.numbers(target.name) if is_moved else None
-        validity = self._connection.select(source.name, readonly=False).validity
+        here = self._connection.select(source.name, readonly=False)
         begun: list[BegunMove] = []
         if numbers is not None:
             moves = [
@@ -130,7 +136,7 @@ class AccountUndo:
                         one.act.mail,
                         folder=source.id,
                         target=target.id,
-                        validity=validity,
+                        validity=here.validity,
                         uid=one.uid,
                         word="",
                         message_id=b"",
@@ -145,12 +151,15 @@ class AccountUndo:
                 begun = self._records.begin_moves(moves)
         # If this program ends here, the keyword is removed but the message is not moved. The act can be undone again.
         for word in {one.act.mail.word for one in found} - {""}:
-            self._connection.remove_keyword([one.uid for one in found if one.act.mail.word == word], word)
+            self._connection.remove_keywords([one.uid for one in found if one.act.mail.word == word], word)
         if numbers is None:
             with self._records.change():
                 for one in found:
                     self._records.drop_act(one.act.id)
             return ""
+        if here.has_keywords:
+            uids = [one.uid for one in found]
+            self._connection.set_keywords(uids, RETURNED_KEYWORD, remove=[FILED_KEYWORD])
         moved = self._connection.move([one.mail.uid for one in begun], target.name, validity=numbers.validity)
         MoveRecovery(self._session).settle({one.id: moved[one.mail.uid] for one in begun if one.mail.uid in moved})
         return "the server did not move the message, or its user was faster"

@@ -15,6 +15,10 @@ from typing import Any
 from spamlstm.daemon.imap.allowance import ExcessError, PatienceError
 from spamlstm.errors import reason_of
 
+FILED_KEYWORD, RETURNED_KEYWORD = "SpamlstmFiled", "SpamlstmReturned"
+"""The keywords by which several daemons of one account tell their moves from those of its user. A message gets the
+first one before it is moved to junk. When it is back, the second one replaces the first one."""
+
 MOST_UID = (1 << 32) - 1
 MOST_MODSEQ = (1 << 63) - 1
 # The largest number of UIDs in the code of an answer. Ranges take few bytes for many UIDs.
@@ -54,6 +58,14 @@ class RemoteFlag(IntFlag):
     """The flag DELETED changed since the last comparison."""
     OPENED = 64
     """The flag SEEN was set since the last comparison."""
+    FILED = 128
+    """The message came with the keyword FILED_KEYWORD, or with headers of this program for spam, to the junk folder."""
+    RETURNED = 256
+    """The message came with the keyword RETURNED_KEYWORD."""
+
+
+UNCOMPARED = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED | RemoteFlag.FILED | RemoteFlag.RETURNED
+"""What is kept about a message until its copies are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,13 @@ def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
     for word, flag in known:
         found |= flag if word in words else RemoteFlag.NONE
     return found
+
+
+def marks_from_items(items: dict[bytes, Any]) -> RemoteFlag:
+    """Return FILED and RETURNED, if the message has these keywords, from an answer to FETCH."""
+    words = _words(items)
+    filed = RemoteFlag.FILED if FILED_KEYWORD.lower().encode() in words else RemoteFlag.NONE
+    return filed | (RemoteFlag.RETURNED if RETURNED_KEYWORD.lower().encode() in words else RemoteFlag.NONE)
 
 
 def modseq_from(items: dict[bytes, Any]) -> int:

@@ -17,6 +17,7 @@ from spamlstm.daemon.imap.answers import (
     explained,
     flags_from_items,
     letters_from_items,
+    marks_from_items,
     modseq_from,
     numbers_from,
     uid_from,
@@ -146,7 +147,7 @@ class ImapConnection(ImapExchange):
         raise AccountUnavailableError("the server has UIDs that are too far apart")
 
     def details(self, uids: Iterable[int]) -> dict[int, ListedMessage]:
-        """Return flags, size and date of messages by UID, without those that are gone."""
+        """Return flags, keywords of this program, size and date of messages by UID, without those that are gone."""
         return self._listed(uids, "(UID FLAGS RFC822.SIZE INTERNALDATE)")
 
     def flags(self, uids: Iterable[int]) -> dict[int, RemoteFlag]:
@@ -189,34 +190,34 @@ class ImapConnection(ImapExchange):
         with self._fetched(_joined(wanted), items, key=key, expected=MOST_HEAD * len(wanted)) as answer:
             return {uid: one[key] for uid, one in answer.items() if isinstance(one.get(key), bytes)}
 
-    def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
-        """Set the keyword `word`, and remove the keyword `remove` if it is given."""
+    def set_keywords(self, uids: Iterable[int], *words: str, remove: Sequence[str] = ()) -> None:
+        """Remove the keywords `remove`, and set the keywords `words`."""
         ordered = sorted(uids)
-        if remove:
-            self.remove_keyword(ordered, remove)
+        self.remove_keywords(ordered, *remove)
         with self._command():
-            self._change("STORE", _joined(ordered), "+FLAGS.SILENT", f"({word})", ours=ordered)
+            self._change("STORE", _joined(ordered), "+FLAGS.SILENT", _listed_words(words), ours=ordered)
 
-    def remove_keyword(self, uids: Iterable[int], word: str) -> None:
-        """Remove a keyword from messages."""
-        with self._command():
-            ordered = sorted(uids)
-            self._change("STORE", _joined(ordered), "-FLAGS.SILENT", f"({word})", ours=ordered)
+    def remove_keywords(self, uids: Iterable[int], *words: str) -> None:
+        """Remove keywords from messages."""
+        ordered = sorted(uids)
+        if words:
+            with self._command():
+                self._change("STORE", _joined(ordered), "-FLAGS.SILENT", _listed_words(words), ours=ordered)
 
-    def claim(self, uids: Iterable[int], word: str) -> set[int]:
-        """Set a keyword on messages that no other client has changed since `bodies` returned them. Return their UIDs.
+    def claim(self, uids: Iterable[int], *words: str) -> set[int]:
+        """Set keywords on messages that no other client has changed since `bodies` returned them. Return their UIDs.
 
         Two programs that filter one account could otherwise move a message at the same time, which doubles it. Without
-        CONDSTORE, the keyword is set on all messages.
+        CONDSTORE, the keywords are set on all messages.
         """
         wanted = set(uids)
         if not self._modseq:
-            self.set_keyword(wanted, word)
+            self.set_keywords(wanted, *words)
             return wanted
         with self._command():
             self._imap.untagged_responses.pop("MODIFIED", None)
-            condition = f"(UNCHANGEDSINCE {self._modseq})"
-            self._change("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", f"({word})", ours=wanted)
+            condition, listed = f"(UNCHANGEDSINCE {self._modseq})", _listed_words(words)
+            self._change("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", listed, ours=wanted)
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
             return wanted.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())
 
@@ -258,7 +259,8 @@ class ImapConnection(ImapExchange):
             with self._fetched(_joined(ordered), items, key=b"RFC822.SIZE") as answer:
                 for uid, one in answer.items():
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
-                    found[uid] = ListedMessage(uid, flags_from_items(one), size, date, letters_from_items(one))
+                    flags = flags_from_items(one) | marks_from_items(one)
+                    found[uid] = ListedMessage(uid, flags, size, date, letters_from_items(one))
         return found
 
 
@@ -274,6 +276,10 @@ def _folder_name(raw: Any) -> str | None:
         return name if 0 < len(name) <= MOST_NAME and encode(name) == raw else None
     except ValueError:
         return None
+
+
+def _listed_words(words: Iterable[str]) -> str:
+    return f"({' '.join(words)})"
 
 
 def _joined(uids: Iterable[int]) -> str:

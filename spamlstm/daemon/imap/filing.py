@@ -15,7 +15,7 @@ from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
-from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError
+from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import NO_CONTENT
@@ -165,20 +165,8 @@ class Filing:
 
     def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict]) -> None:
         """Carry out the actions for classified messages, and record the results."""
-        has_keywords = self._connection.select(folder.name, readonly=False).has_keywords
-        for verdict, word in _WORDS.items():
-            marked = [one for one in verdicts if one.judgement.verdict is verdict and Action.KEYWORD in one.actions]
-            if marked and has_keywords:
-                claimed = self._connection.claim([one.copy.uid for one in marked], word)
-                changed = {one.copy.uid for one in marked} - claimed
-                self._session.tally.acted[Action.KEYWORD] += len(claimed)
-                # Another client is at work on these messages. They are looked at again when the server says so.
-                verdicts = [
-                    replace(one, word=word) if one.copy.uid in claimed else one
-                    for one in verdicts
-                    if one.copy.uid not in changed
-                ]
-                self._try_again([one.copy for one in marked if one.copy.uid in changed])
+        if self._connection.select(folder.name, readonly=False).has_keywords:
+            verdicts = self._claimed(verdicts)
         filed = [one for one in verdicts if Action.FILE in one.actions]
         left = [one for one in verdicts if Action.FILE not in one.actions]
         if filed and not self._file(folder, filed):
@@ -193,9 +181,36 @@ class Filing:
                 if one.word:
                     self._records.add_act(AccountAct(_handled(folder, one, folder), now))
 
+    def _claimed(self, verdicts: Sequence[AccountVerdict]) -> list[AccountVerdict]:
+        """Set the keywords of messages. Return the messages without those at which another client is at work.
+
+        These are looked at again when the server reports the change.
+        """
+        found: list[AccountVerdict] = []
+        for words in sorted({self._keywords(one) for one in verdicts}):
+            some = [one for one in verdicts if self._keywords(one) == words]
+            uids = {one.copy.uid for one in some}
+            claimed = self._connection.claim(uids, *words) if words else uids
+            word = next((one for one in words if one != FILED_KEYWORD), "")
+            self._session.tally.acted[Action.KEYWORD] += len(claimed) if word else 0
+            found += [replace(one, word=word) for one in some if one.copy.uid in claimed]
+            self._try_again([one.copy for one in some if one.copy.uid not in claimed])
+        return found
+
+    def _keywords(self, one: AccountVerdict) -> tuple[str, ...]:
+        """Return the keywords for a classified message, which tell other daemons of the account that it is filed."""
+        word = _WORDS.get(one.judgement.verdict) if Action.KEYWORD in one.actions else None
+        is_filed = Action.FILE in one.actions and self._can_file
+        return tuple(filter(None, (word, FILED_KEYWORD if is_filed else None)))
+
+    @property
+    def _can_file(self) -> bool:
+        """Return whether the server has a way to move single messages."""
+        return bool(self._connection.can_move or self._connection.can_expunge)
+
     def _file(self, folder: AccountFolder, filed: Sequence[AccountVerdict]) -> bool:
         """Move messages to the junk folder. Return False if the server has no way to move single messages."""
-        if not self._connection.can_move and not self._connection.can_expunge:
+        if not self._can_file:
             emit(logging.WARNING, "not-filed", account=self._session.account.label, error="no MOVE and no UIDPLUS")
             return False
         try:

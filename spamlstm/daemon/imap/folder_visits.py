@@ -15,6 +15,7 @@ from spamlstm.daemon.imap.account_folders import inbox_in_capitals, sent_folders
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder
 from spamlstm.daemon.imap.answers import (
+    UNCOMPARED,
     CommandRefusedError,
     FolderNumbers,
     ListedFolder,
@@ -45,7 +46,6 @@ _CLOCKS_DIFFER = 300.0
 
 _FLAGS_OF = {FolderRole.JUNK: frozenset(("\\junk",)), FolderRole.IGNORED: frozenset(("\\sent",))}
 """The flags with which a server would list a folder that has such a role."""
-_KEPT = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 
 
 class FolderVisits:
@@ -225,14 +225,18 @@ class FolderVisits:
                     if raw is None:
                         self._records.drop(folder.id, [one.uid])
                         continue
-                    content = content_id(raw)
-                    status = one.status
-                    if self._records.copies(content) or self._records.departures(content):
-                        status = CopyStatus.ARRIVED
-                    elif folder.role is FolderRole.JUNK and is_tagged_as_spam(raw):
-                        status = CopyStatus.SETTLED  # filed by a mail rule that acts on our headers, not by the user
-                    self._records.put([replace(one, content=content, status=status)])
+                    self._records.put([self._read_copy(folder, one, raw)])
         return len(unread)
+
+    def _read_copy(self, folder: AccountFolder, one: AccountCopy, raw: bytes) -> AccountCopy:
+        content, status, flags = content_id(raw), one.status, one.flags
+        if folder.role is FolderRole.JUNK and is_tagged_as_spam(raw):
+            flags |= RemoteFlag.FILED  # by a mail rule that acts on our headers
+        if self._records.copies(content) or self._records.departures(content):
+            status = CopyStatus.ARRIVED
+        elif folder.role is FolderRole.JUNK and flags & RemoteFlag.FILED:
+            status = CopyStatus.SETTLED  # not filed by the user
+        return replace(one, content=content, status=status, flags=flags)
 
     def _begin(self, folder: AccountFolder, numbers: FolderNumbers) -> AccountFolder:
         """Record the current mail of a folder that is visited for the first time. Return the new record.
@@ -316,7 +320,7 @@ class FolderVisits:
         if one is None or one.flags & RemoteFlag.GONE:
             return False
         before = one.flags
-        flags = after | (before & _KEPT)
+        flags = after | (before & UNCOMPARED)
         if after & ~before & RemoteFlag.ANSWERED:
             flags |= RemoteFlag.REPLIED
         if after & ~before & RemoteFlag.SEEN and one.status is CopyStatus.UNFILED:

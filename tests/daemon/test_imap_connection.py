@@ -12,6 +12,7 @@ from imap_server import account, connected, fetching, serving, well
 from spamlstm.config import AuthMethod
 from spamlstm.daemon.imap import allowance
 from spamlstm.daemon.imap.answers import (
+    FILED_KEYWORD,
     AccountUnavailableError,
     CommandRefusedError,
     LoginRefusedError,
@@ -322,3 +323,26 @@ def test_numbers_in_the_place_of_flags_take_no_memory():
         tracemalloc.stop()
     assert found == RemoteFlag.SEEN
     assert peak < 1 << 20
+
+
+def test_a_message_that_was_claimed_before_is_claimed_anew():
+    """A keyword that another daemon set before its connection ended is removed first, which only one daemon can do."""
+    seen = []
+
+    def answer(tag, command):
+        seen.append(command)
+        reply = b"* 1 FETCH (UID 4 FLAGS (spamlstmfiled) BODY[] {5}\r\nhello MODSEQ (5))\r\n"
+        refused = b"* OK [MODIFIED 4] changed\r\n" if b"-FLAGS" in command and len(seen) > 12 else b""
+        return (reply if b"BODY" in command else refused) + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        connection.bodies({4: 5})
+        assert connection.claim([4], FILED_KEYWORD) == {4}
+        assert [one.split(b" ", 3)[3] for one in seen if b"UID STORE" in one] == [
+            b"(UNCHANGEDSINCE 5) -FLAGS.SILENT (SpamlstmFiled)",
+            b"+FLAGS.SILENT (SpamlstmFiled)",
+        ]
+        seen += [b""] * 12
+        connection.bodies({4: 5})
+        assert connection.claim([4], FILED_KEYWORD) == set()

@@ -32,7 +32,7 @@ def visited_folders(
     most MOST_VISITED folders are returned.
     """
     ignored = tuple(ignore_folders)
-    roles = {one.name: _role(one, account, ignored) for one in listed if not one.flags & _NO_MAIL}
+    roles = {one.name: _role(one, account, ignored) for one in _usable(listed, account)}
     main = account.folders[0].casefold()
     kept = [one for one in roles.items() if one[1] in _ORDER]
     kept.sort(key=lambda one: (-_ORDER.index(one[1]), one[0].casefold() != main))
@@ -44,12 +44,12 @@ def sent_folders_of(listed: Iterable[ListedFolder], account: ImapConfig) -> list
 
     The setting `sent` names the folder. By default, they are those that the server marks or that have a usual name.
     """
-    return [one.name for one in listed if not one.flags & _NO_MAIL and _is_sent(one, account)][:MOST_SENT]
+    return [one.name for one in _usable(listed, account) if _is_sent(one, account)][:MOST_SENT]
 
 
 def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | None:
     """Return the name of the folder to which spam is moved, or None if it does not exist."""
-    usable = [one for one in listed if not one.flags & _NO_MAIL]
+    usable = _usable(listed, account)
     if account.junk != AUTO:
         exact = [one.name for one in usable if one.name == account.junk]
         same = [one.name for one in usable if _levels(one) == display_levels(account.junk)]
@@ -77,6 +77,12 @@ def new_junk_names(listed: Sequence[ListedFolder], account: ImapConfig) -> list[
 def inbox_in_capitals(name: str) -> str:
     """Return the name of a folder in the form in which names are compared: only INBOX may be in small letters."""
     return "INBOX" if name.upper() == "INBOX" else name
+
+
+def _usable(listed: Iterable[ListedFolder], account: ImapConfig) -> list[ListedFolder]:
+    """Return the folders that have mail, without those of other users that the configuration does not name."""
+    chosen = {*account.folders, account.junk, account.sent}
+    return [one for one in listed if not one.flags & _NO_MAIL and (not one.is_foreign or one.name in chosen)]
 
 
 def _role(one: ListedFolder, account: ImapConfig, ignored: tuple[str, ...]) -> FolderRole:

@@ -75,6 +75,8 @@ class ListedFolder:
     name: str
     delimiter: str
     flags: frozenset[str]
+    is_foreign: bool = False
+    """Whether it is a folder of another user or of a group, by the namespaces of the server (RFC 2342)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def numbers_from(found: dict[bytes, Any]) -> FolderNumbers:
         whole_number(found.get(b"UIDNEXT", 0)),
         whole_number(found.get(b"MESSAGES", found.get(b"EXISTS", 0))),
         whole_number(found.get(b"UNSEEN", 0) if b"MESSAGES" in found else 0),
-        whole_number(found.get(b"HIGHESTMODSEQ", 0), most=MOST_MODSEQ),
+        _modseq(found.get(b"HIGHESTMODSEQ", 0)),
         rb"\*" in kept,
     )
 
@@ -196,7 +198,7 @@ def letters_from_items(items: dict[bytes, Any]) -> str:
 
 def _words(items: dict[bytes, Any]) -> set[bytes]:
     # A hostile server may send numbers; bytes(number) would take that much memory.
-    return {one.lower() for one in items.get(b"FLAGS", ()) if isinstance(one, bytes)}
+    return {one.lower() for one in items.get(b"FLAGS") or () if isinstance(one, bytes)}
 
 
 def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
@@ -219,22 +221,35 @@ def marks_from_items(items: dict[bytes, Any]) -> RemoteFlag:
 def modseq_from(items: dict[bytes, Any]) -> int:
     """Return the modseq of a message from an answer to FETCH, or 0. Raises ValueError if it is not valid."""
     (modseq,) = items.get(b"MODSEQ", (0,))
-    return whole_number(modseq, most=MOST_MODSEQ)
+    return _modseq(modseq)
+
+
+def _modseq(value: Any) -> int:
+    # Some servers send -1 for a modseq that they do not know.
+    return 0 if value in (-1, b"-1") else whole_number(value, most=MOST_MODSEQ)
 
 
 def copied_uids(codes: Sequence[bytes], *, validity: int) -> dict[int, int]:
     """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order.
 
-    Codes with another UIDVALIDITY than `validity` are left out. Raises ValueError if they are not valid or too large.
+    Codes with another UIDVALIDITY than `validity`, or without UIDs as those of Outlook.com, are left out. Raises
+    ValueError if they are not valid or too large.
     """
     found: dict[int, int] = {}
     for code in codes:
-        number, before, after = code.decode("ascii").split()
-        if int(number) == validity:
+        number, *sets = code.decode("ascii").split() or ("0",)
+        if len(sets) == 2 and int(number) == validity:
+            before, after = sets
             found.update(zip(uid_set(before), uid_set(after), strict=True))
         if len(found) > _MOST_UIDS:
             raise ValueError("too many UIDs")
     return found
+
+
+def limit_from(codes: Sequence[bytes]) -> int:
+    """Return the smallest UID that a server looked at, from the code `MESSAGELIMIT number UID`, or 0 (RFC 9738)."""
+    found = codes[-1].decode("ascii").split() if codes else []
+    return uid_from(int(found[1])) if len(found) == 2 else 0
 
 
 def uid_set(text: str) -> list[int]:

@@ -9,6 +9,7 @@ from spamlstm.config import ImapConfig
 from spamlstm.daemon.imap.allowance import Allowance
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
+    CommandRefusedError,
     FolderNumbers,
     ListedFolder,
     ListedMessage,
@@ -17,6 +18,7 @@ from spamlstm.daemon.imap.answers import (
     explained,
     flags_from_items,
     letters_from_items,
+    limit_from,
     marks_from_items,
     modseq_from,
     numbers_from,
@@ -24,7 +26,7 @@ from spamlstm.daemon.imap.answers import (
     uid_set,
     whole_number,
 )
-from spamlstm.daemon.imap.exchange import ImapExchange
+from spamlstm.daemon.imap.exchange import ImapExchange, responses
 from spamlstm.daemon.imap.login import logged_in
 
 MOST_NAME = 1000
@@ -53,6 +55,7 @@ class ImapConnection(ImapExchange):
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
         self._modseq = 0  # the largest of the messages that were read last
+        self._filed: set[int] = set()  # those of them with FILED_KEYWORD
         self.can_move = client.has_capability("MOVE")
         self.can_expunge = client.has_capability("UIDPLUS")
         self.can_idle = bool(client.has_capability("IDLE"))
@@ -73,25 +76,24 @@ class ImapConnection(ImapExchange):
 
     def folders(self) -> list[ListedFolder]:
         """Return the folders of the account, at most MOST_LISTED, without those whose names cannot be read."""
+        foreign = self._foreign()
         with self._command():
             more = ["RETURN (SPECIAL-USE)"] if self._has("SPECIAL-USE") and self._has("LIST-EXTENDED") else []
             status, data = self._imap._simple_command("LIST", '""', '"*"', *more)  # noqa: SLF001
             self._client._checkok("LIST", status, data)  # noqa: SLF001
             _, data = self._imap._untagged_response(status, data, "LIST")  # noqa: SLF001
-            self._client.folder_encode = False  # one name that cannot be decoded would make the whole list unreadable
-            try:
-                found = self._client._proc_folder_list(data[:MOST_LISTED])  # noqa: SLF001
-            finally:
-                self._client.folder_encode = True
-            return [
-                ListedFolder(
-                    name,
-                    (delimiter or b"/").decode("ascii", "replace"),
-                    frozenset(flag.decode("ascii", "replace").lower() for flag in flags),
-                )
-                for flags, delimiter, raw in found
-                if (name := _folder_name(raw)) is not None
-            ]
+            return [one for parts in responses(data[:MOST_LISTED]) if (one := _folder(parts, foreign)) is not None]
+
+    def _foreign(self) -> tuple[str, ...]:
+        """Return the beginnings of the names of folders that belong to other users or to groups."""
+        with contextlib.suppress(CommandRefusedError), self._command():
+            if self._has("NAMESPACE"):
+                _, others, shared = self._client.namespace()
+                found = [
+                    (prefix, delimiter or "") for prefix, delimiter in (*(others or ()), *(shared or ())) if prefix
+                ]
+                return tuple(prefix.removesuffix(delimiter) + delimiter for prefix, delimiter in found)
+        return ()
 
     def create(self, name: str, *, use: str = "") -> None:
         """Create and subscribe to a folder. `use` is its special use, such as `Junk` with a backslash."""
@@ -132,18 +134,24 @@ class ImapConnection(ImapExchange):
         With `unseen`, only unread messages are returned.
         """
         found: set[int] = set()
-        low = max(1, first)
+        low, high = max(1, first), 0
         for _ in range(_MOST_SEARCHES):
             end = low + _SEARCH > last
+            high = high or (0 if end else low + _SEARCH - 1)
             with self._command():
-                query = ["UID", f"{low}:{'*' if end else low + _SEARCH - 1}", *(["UNSEEN"] if unseen else [])]
+                query = ["UID", f"{low}:{high or '*'}", *(["UNSEEN"] if unseen else [])]
+                self._imap.untagged_responses.pop("MESSAGELIMIT", None)
                 # A server may answer with more than the asked range.
                 found.update(uid for one in self._client.search(query) if (uid := uid_from(one)) >= low)
+                rest = limit_from(self._imap.untagged_responses.pop("MESSAGELIMIT", None) or [])
             if len(found) > MOST_FOUND:
                 raise AccountUnavailableError(f"the server has a folder with more than {MOST_FOUND:,} messages")
+            if rest > low:  # the server looked only at the newest messages, from this UID on
+                high = rest - 1
+                continue
             if end:
                 return found
-            low += _SEARCH
+            low, high = low + _SEARCH, 0
         raise AccountUnavailableError("the server has UIDs that are too far apart")
 
     def details(self, uids: Iterable[int]) -> dict[int, ListedMessage]:
@@ -175,10 +183,11 @@ class ImapConnection(ImapExchange):
         self._modseq = 0
         if not sizes:
             return {}
-        items = "(UID BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
+        items = "(UID FLAGS BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
         with self._fetched(_joined(sizes), items, key=b"BODY[]", expected=sum(sizes.values())) as answer:
             read = {uid: one for uid, one in answer.items() if uid in sizes and isinstance(one.get(b"BODY[]"), bytes)}
             self._modseq = max(map(modseq_from, read.values()), default=0)
+            self._filed = {uid for uid, one in read.items() if marks_from_items(one) & RemoteFlag.FILED}
             return {uid: one[b"BODY[]"] for uid, one in read.items()}
 
     def heads(self, uids: Iterable[int]) -> dict[int, bytes]:
@@ -214,12 +223,22 @@ class ImapConnection(ImapExchange):
         if not self._modseq:
             self.set_keywords(wanted, *words)
             return wanted
+        # Setting a keyword that is set, by a daemon whose connection ended, changes nothing and would exclude nobody.
+        again = self._store_if_unchanged(wanted & self._filed, "-FLAGS.SILENT", words)
+        if again:
+            self.set_keywords(again, *words)
+        return again | self._store_if_unchanged(wanted - self._filed, "+FLAGS.SILENT", words)
+
+    def _store_if_unchanged(self, uids: set[int], change: str, words: Sequence[str]) -> set[int]:
+        """Change flags of messages that no other client has changed since they were read. Return their UIDs."""
+        if not uids:
+            return set()
         with self._command():
             self._imap.untagged_responses.pop("MODIFIED", None)
-            condition, listed = f"(UNCHANGEDSINCE {self._modseq})", _listed_words(words)
-            self._change("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", listed, ours=wanted)
+            condition = f"(UNCHANGEDSINCE {self._modseq})"
+            self._change("STORE", _joined(sorted(uids)), condition, change, _listed_words(words), ours=uids)
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
-            return wanted.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())
+            return uids.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())
 
     def move(self, uids: Iterable[int], target: str, *, validity: int) -> dict[int, int]:
         """Move messages to the folder `target`. Return their new UIDs by the old ones, as far as the server says them.
@@ -258,19 +277,39 @@ class ImapConnection(ImapExchange):
         for ordered in _chunks(sorted(uids)):
             with self._fetched(_joined(ordered), items, key=b"RFC822.SIZE") as answer:
                 for uid, one in answer.items():
-                    size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
+                    # Servers send no size or no valid date of some damaged messages.
+                    size, received = whole_number(one[b"RFC822.SIZE"] or 0), one.get(b"INTERNALDATE")
+                    date = int(received.timestamp()) if received else 0
                     flags = flags_from_items(one) | marks_from_items(one)
                     found[uid] = ListedMessage(uid, flags, size, date, letters_from_items(one))
         return found
+
+
+def _folder(parts: list[Any], foreign: tuple[str, ...]) -> ListedFolder | None:
+    """Return the folder of one response to LIST, or None if it cannot be read.
+
+    More data may follow the name, such as the former name. A name of several words that is not quoted is not read.
+    """
+    from imapclient.response_parser import parse_response
+
+    with contextlib.suppress(ValueError, imaplib.IMAP4.error):
+        flags, delimiter, raw, *more = parse_response(parts)
+        name = _folder_name(raw)
+        if name is not None and all(isinstance(one, tuple) for one in more):
+            lower = frozenset(flag.decode("ascii", "replace").lower() for flag in flags)
+            shown = (delimiter or b"/").decode("ascii", "replace")
+            return ListedFolder(name, shown, lower, is_foreign=name.startswith(foreign))
+    return None
 
 
 def _folder_name(raw: Any) -> str | None:
     """Return the name of a folder in a list, or None if it is too long or cannot be written as the server wrote it."""
     from imapclient.imap_utf7 import decode, encode
 
-    if not isinstance(raw, str | bytes):
+    if isinstance(raw, int):
+        raw = str(raw).encode()  # imapclient returns a name that looks like a number as a number
+    if not isinstance(raw, bytes):
         return None
-    raw = raw.encode() if isinstance(raw, str) else raw  # imapclient returns a name that is a number as a text
     try:
         name: str = decode(raw)
         return name if 0 < len(name) <= MOST_NAME and encode(name) == raw else None

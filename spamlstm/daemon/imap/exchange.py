@@ -135,14 +135,20 @@ class ImapExchange:
 
 
 def _parsed(data: Sequence[Any]) -> Iterator[dict[bytes, Any]]:
-    """Yield the items of each response about a message. A response ends with a part that is not a literal."""
+    """Yield the items of each response about a message."""
     from imapclient.response_parser import parse_fetch_response
 
+    for parts in responses(data):
+        yield from parse_fetch_response(parts, False, False).values()  # noqa: FBT003
+
+
+def responses(data: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the parts of each response. A response ends with a part that is not a literal."""
     parts: list[Any] = []
     for one in data:
         parts.append(one)
         if isinstance(one, bytes):
-            yield from parse_fetch_response(parts, False, False).values()  # noqa: FBT003
+            yield parts
             parts = []
     if parts and parts != [None]:
         raise ValueError("a response without an end")

@@ -9,6 +9,7 @@ from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, UnstoredLabel
 from spamlstm.daemon.imap.answers import FILED_KEYWORD, RETURNED_KEYWORD, UNCOMPARED, CommandRefusedError, RemoteFlag
 from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
+from spamlstm.daemon.imap.reading import bodies_of
 from spamlstm.daemon.imap.records import MOST_COPIES
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.filtering.failures import emit
@@ -122,7 +123,7 @@ class AccountLearning:
             return None
         if numbers.validity != folder.validity:
             return None
-        raw = self._connection.bodies({copy.uid: copy.size}).get(copy.uid)
+        raw = bodies_of(self._connection, [copy])[0].get(copy.uid)
         return raw if raw is not None and content_id(raw) == copy.content else None
 
     def _mark_as_ham(self, copies: Iterable[tuple[AccountFolder, AccountCopy]]) -> None:

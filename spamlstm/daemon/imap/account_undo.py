@@ -18,8 +18,8 @@ from spamlstm.daemon.imap.answers import (
     ListedMessage,
     RemoteFlag,
 )
-from spamlstm.daemon.imap.folder_visits import READ_AT_ONCE
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
+from spamlstm.daemon.imap.reading import READ_AT_ONCE
 from spamlstm.filtering.undo import UndoStatus
 from spamlstm.maildir.content_id import content_id
 

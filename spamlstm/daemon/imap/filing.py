@@ -16,8 +16,9 @@ from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
 from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError
-from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
+from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
+from spamlstm.daemon.imap.reading import batches
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
 from spamlstm.filtering.failures import Backoff, emit
@@ -74,17 +75,29 @@ class Filing:
         due = [one for one in unread if self._later.is_due((folder.id, one.uid))]
         self._waiting = len(due) < len(unread)
         for batch in batches(due):
-            try:
-                was_moved |= self._work_on(folder, batch)
-            except AccountUnavailableError as error:
-                with self._records.change():
-                    self._records.forgive(folder.id, [one.uid for one in batch])
-                if not isinstance(error, CommandRefusedError):
-                    raise
-                # Another client has moved a message. The server must say so before the messages are tried again.
-                self._connection.check()
-                self._waiting = True
+            was_moved |= self._try(folder, batch)
         return was_moved
+
+    def _try(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
+        """Classify messages together, or one by one if the server refuses that. Return whether any was moved there.
+
+        Another client may have moved a message, and some servers refuse to send damaged messages.
+        """
+        try:
+            return self._work_on(folder, batch)
+        except AccountUnavailableError as error:
+            with self._records.change():
+                self._records.forgive(folder.id, [one.uid for one in batch])
+            if not isinstance(error, CommandRefusedError):
+                raise
+        self._connection.check()  # the server must say that messages are gone before they are tried again
+        self._waiting = True
+        if len(batch) == 1:
+            self._later.failed((folder.id, batch[0].uid))
+            return False
+        left = [one for one in self._records.unread(folder.id) if one.uid in {each.uid for each in batch}]
+        were_moved = [self._try(folder, [one]) for one in left]
+        return any(were_moved)
 
     def _work_on(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
         given_up = [one for one in batch if one.attempts >= MOST_ATTEMPTS]

@@ -23,6 +23,7 @@ from spamlstm.daemon.imap.answers import (
     RemoteFlag,
 )
 from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
+from spamlstm.daemon.imap.reading import batches, bodies_of
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.failures import emit
@@ -38,8 +39,6 @@ MOST_OLD_JUNK = 1000
 MOST_OLD_BYTES = 1 << 20
 # If the server does not support CONDSTORE, each visit asks for the flags of at most this number of messages.
 _MOST_FLAGS = 1000
-# The largest number of messages that are read by one command, and of their bytes.
-READ_AT_ONCE, READ_BYTES = 16, 4 << 20
 # The clocks of the server and of this machine may differ by this many seconds. If the server has changed all UIDs, mail
 # that came up to this time before the last visit may be new.
 _CLOCKS_DIFFER = 300.0
@@ -218,14 +217,15 @@ class FolderVisits:
         if unread:
             self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
         for batch in batches(unread):
-            raws = self._connection.bodies({one.uid: one.size for one in batch})
+            raws, refused = bodies_of(self._connection, batch)
             with self._records.change():
                 for one in batch:
-                    raw = raws.pop(one.uid, None)
-                    if raw is None:
+                    if one.uid in refused:
+                        self._records.put([replace(one, content=NO_CONTENT, status=CopyStatus.SETTLED)])
+                    elif one.uid not in raws:
                         self._records.drop(folder.id, [one.uid])
-                        continue
-                    self._records.put([self._read_copy(folder, one, raw)])
+                    else:
+                        self._records.put([self._read_copy(folder, one, raws[one.uid])])
         return len(unread)
 
     def _read_copy(self, folder: AccountFolder, one: AccountCopy, raw: bytes) -> AccountCopy:
@@ -335,17 +335,3 @@ class FolderVisits:
 def _was_deleted(flags: RemoteFlag) -> bool:
     """Return whether a copy was flagged as deleted at the last comparison."""
     return bool(flags & RemoteFlag.DELETED) != bool(flags & RemoteFlag.TOGGLED)
-
-
-def batches(copies: Iterable[AccountCopy]) -> list[list[AccountCopy]]:
-    """Return the messages in groups that are read together. A large message, or one that failed before, is alone."""
-    found: list[list[AccountCopy]] = []
-    size = 0
-    for one in copies:
-        size += one.size
-        alone = one.attempts or (found and found[-1][-1].attempts)
-        if not found or alone or len(found[-1]) == READ_AT_ONCE or size > READ_BYTES:
-            found.append([])
-            size = one.size
-        found[-1].append(one)
-    return found

@@ -155,9 +155,9 @@ def _was_there(copy: AccountCopy) -> bool:
 
 
 def _is_filed(history: History, here: Mapping[CopyKey, tuple[AccountFolder, AccountCopy]]) -> bool:
-    """Return whether a filter moved the message to junk: another daemon of this account, or a mail rule.
+    """Return whether another daemon of this account moved the message to junk.
 
-    A copy that its user took out of junk before keeps the mark of the filter until its label is stored.
+    A copy that its user took out of junk before keeps the keyword of the daemon until its label is stored.
     """
     is_marked = any(one.role is FolderRole.JUNK and copy.flags & RemoteFlag.FILED for one, copy in here.values())
     return is_marked and not any(one.was_moved for one in history.copies if one.key not in here)

@@ -59,7 +59,7 @@ class RemoteFlag(IntFlag):
     OPENED = 64
     """The flag SEEN was set since the last comparison."""
     FILED = 128
-    """The message came with the keyword FILED_KEYWORD, or with headers of this program for spam, to the junk folder."""
+    """The message came with the keyword FILED_KEYWORD."""
     RETURNED = 256
     """The message came with the keyword RETURNED_KEYWORD."""
 

@@ -229,14 +229,13 @@ class FolderVisits:
         return len(unread)
 
     def _read_copy(self, folder: AccountFolder, one: AccountCopy, raw: bytes) -> AccountCopy:
-        content, status, flags = content_id(raw), one.status, one.flags
-        if folder.role is FolderRole.JUNK and is_tagged_as_spam(raw):
-            flags |= RemoteFlag.FILED  # by a mail rule that acts on our headers
+        """Return the record of a message that was read."""
+        content, status = content_id(raw), one.status
         if self._records.copies(content) or self._records.departures(content):
             status = CopyStatus.ARRIVED
-        elif folder.role is FolderRole.JUNK and flags & RemoteFlag.FILED:
-            status = CopyStatus.SETTLED  # not filed by the user
-        return replace(one, content=content, status=status, flags=flags)
+        elif folder.role is FolderRole.JUNK and (one.flags & RemoteFlag.FILED or is_tagged_as_spam(raw)):
+            status = CopyStatus.SETTLED  # not filed by the user, but by a filter or a mail rule for our headers
+        return replace(one, content=content, status=status)
 
     def _begin(self, folder: AccountFolder, numbers: FolderNumbers) -> AccountFolder:
         """Record the current mail of a folder that is visited for the first time. Return the new record.

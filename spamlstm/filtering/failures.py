@@ -131,6 +131,10 @@ class Backoff(Generic[K]):
         self._waiting[key] = self._clock() + delay, delay
         return delay
 
+    def has_failed(self, key: K) -> bool:
+        """Return whether the key failed, and has not succeeded since."""
+        return key in self._waiting
+
     def succeeded(self, key: K) -> None:
         """Remove the key from the failed keys."""
         self._waiting.pop(key, None)

@@ -338,11 +338,12 @@ def test_a_message_that_was_claimed_before_is_claimed_anew():
     with connected(answer) as connection:
         connection.select("INBOX", readonly=False)
         connection.bodies({4: 5})
-        assert connection.claim([4], FILED_KEYWORD) == {4}
+        assert connection.filed == {4}
+        assert connection.claim([4], FILED_KEYWORD, again=frozenset([4])) == {4}
         assert [one.split(b" ", 3)[3] for one in seen if b"UID STORE" in one] == [
             b"(UNCHANGEDSINCE 5) -FLAGS.SILENT (SpamlstmFiled)",
             b"+FLAGS.SILENT (SpamlstmFiled)",
         ]
         seen += [b""] * 12
         connection.bodies({4: 5})
-        assert connection.claim([4], FILED_KEYWORD) == set()
+        assert connection.claim([4], FILED_KEYWORD, again=frozenset([4])) == set()

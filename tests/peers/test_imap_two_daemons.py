@@ -24,7 +24,7 @@ def server():
 
 
 def test_what_one_daemon_files_is_no_label_for_the_other(server, tiny, tmp_path):
-    """A daemon that files unsure mail does not teach the other one. What the user moves later, at least one learns."""
+    """A daemon that files unsure mail does not teach the other one. At least one learns what the user moves later."""
     with (
         served(server, tmp_path / "one", tiny) as first,
         served(server, tmp_path / "two", tiny, unsure=(Action.FILE,)) as second,

@@ -55,7 +55,8 @@ class ImapConnection(ImapExchange):
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
         self._modseq = 0  # the largest of the messages that were read last
-        self._filed: set[int] = set()  # those of them with FILED_KEYWORD
+        self.filed: set[int] = set()
+        """The UIDs of the messages with FILED_KEYWORD among those that `bodies` returned last."""
         self.can_move = client.has_capability("MOVE")
         self.can_expunge = client.has_capability("UIDPLUS")
         self.can_idle = bool(client.has_capability("IDLE"))
@@ -180,14 +181,14 @@ class ImapConnection(ImapExchange):
 
         A server that sends much more than it said is disconnected.
         """
-        self._modseq = 0
+        self._modseq, self.filed = 0, set()
         if not sizes:
             return {}
         items = "(UID FLAGS BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
         with self._fetched(_joined(sizes), items, key=b"BODY[]", expected=sum(sizes.values())) as answer:
             read = {uid: one for uid, one in answer.items() if uid in sizes and isinstance(one.get(b"BODY[]"), bytes)}
             self._modseq = max(map(modseq_from, read.values()), default=0)
-            self._filed = {uid for uid, one in read.items() if marks_from_items(one) & RemoteFlag.FILED}
+            self.filed = {uid for uid, one in read.items() if marks_from_items(one) & RemoteFlag.FILED}
             return {uid: one[b"BODY[]"] for uid, one in read.items()}
 
     def heads(self, uids: Iterable[int]) -> dict[int, bytes]:
@@ -213,21 +214,21 @@ class ImapConnection(ImapExchange):
             with self._command():
                 self._change("STORE", _joined(ordered), "-FLAGS.SILENT", _listed_words(words), ours=ordered)
 
-    def claim(self, uids: Iterable[int], *words: str) -> set[int]:
+    def claim(self, uids: Iterable[int], *words: str, again: frozenset[int] = frozenset()) -> set[int]:
         """Set keywords on messages that no other client has changed since `bodies` returned them. Return their UIDs.
 
         Two programs that filter one account could otherwise move a message at the same time, which doubles it. Without
-        CONDSTORE, the keywords are set on all messages.
+        CONDSTORE, the keywords are set on all messages. `again` are messages with keywords of a program that has ended.
         """
         wanted = set(uids)
         if not self._modseq:
             self.set_keywords(wanted, *words)
             return wanted
-        # Setting a keyword that is set, by a daemon whose connection ended, changes nothing and would exclude nobody.
-        again = self._store_if_unchanged(wanted & self._filed, "-FLAGS.SILENT", words)
-        if again:
-            self.set_keywords(again, *words)
-        return again | self._store_if_unchanged(wanted - self._filed, "+FLAGS.SILENT", words)
+        # Setting a keyword that is set changes nothing, and would exclude nobody.
+        cleared = self._store_if_unchanged(wanted & again, "-FLAGS.SILENT", words)
+        if cleared:
+            self.set_keywords(cleared, *words)
+        return cleared | self._store_if_unchanged(wanted - again, "+FLAGS.SILENT", words)
 
     def _store_if_unchanged(self, uids: set[int], change: str, words: Sequence[str]) -> set[int]:
         """Change flags of messages that no other client has changed since they were read. Return their UIDs."""

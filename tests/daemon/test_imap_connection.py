@@ -65,7 +65,7 @@ def test_changes_by_others_during_a_command_are_events(word, change):
             connection.select("INBOX", readonly=False)
             connection.take_events()
             assert connection.bodies({4: 5}) == {4: b"hello"}
-            connection.claim([4], "$Junk")
+            connection.claim([4], "$Junk", read=connection.last_read)
             connection.move([4], "Junk", validity=7)
             connection.remove([4])
             assert FLAGS in connection.take_events()
@@ -106,7 +106,9 @@ def test_short_codes_for_many_uids_take_no_memory(codes):
         tracemalloc.start()
         try:
             with pytest.raises(AccountUnavailableError):
-                connection.move([4], "Junk", validity=7) if b"COPYUID" in codes else connection.claim([4], "$Junk")
+                connection.move([4], "Junk", validity=7) if b"COPYUID" in codes else connection.claim(
+                    [4], "$Junk", read=connection.last_read
+                )
             assert tracemalloc.get_traced_memory()[1] < 20 << 20
         finally:
             tracemalloc.stop()
@@ -124,7 +126,7 @@ def test_changes_of_ours_are_no_events():
         connection.select("INBOX", readonly=False)
         connection.bodies({4: 5})
         connection.take_events()
-        assert connection.claim([4], "$Junk") == {4}
+        assert connection.claim([4], "$Junk", read=connection.last_read) == {4}
         connection.remove([4])
         assert connection.take_events() == set()
 
@@ -141,7 +143,7 @@ def test_a_message_that_changes_while_it_is_read_is_not_claimed():
     with connected(answer) as connection:
         connection.select("INBOX", readonly=False)
         assert connection.bodies({4: 5}) == {4: b"hello"}
-        connection.claim([4], "$Junk")
+        connection.claim([4], "$Junk", read=connection.last_read)
     assert b"(UNCHANGEDSINCE 5)" in b" ".join(seen)
 
 
@@ -338,12 +340,31 @@ def test_a_message_that_was_claimed_before_is_claimed_anew():
     with connected(answer) as connection:
         connection.select("INBOX", readonly=False)
         connection.bodies({4: 5})
-        assert connection.filed == {4}
-        assert connection.claim([4], FILED_KEYWORD, again=frozenset([4])) == {4}
+        assert connection.last_read.filed == {4}
+        assert connection.claim([4], FILED_KEYWORD, read=connection.last_read) == {4}
         assert [one.split(b" ", 3)[3] for one in seen if b"UID STORE" in one] == [
             b"(UNCHANGEDSINCE 5) -FLAGS.SILENT (SpamlstmFiled)",
             b"+FLAGS.SILENT (SpamlstmFiled)",
         ]
         seen += [b""] * 12
         connection.bodies({4: 5})
-        assert connection.claim([4], FILED_KEYWORD, again=frozenset([4])) == set()
+        assert connection.claim([4], FILED_KEYWORD, read=connection.last_read) == set()
+
+
+def test_a_claim_is_about_the_state_in_which_the_messages_were_read():
+    """If messages of another folder are read between reading and claim, their modseq does not count."""
+    seen, modseqs = [], iter((5, 900))
+
+    def answer(tag, command):
+        seen.append(command)
+        read = b"* 1 FETCH (UID 4 FLAGS () BODY[] {5}\r\nhello MODSEQ (%d))\r\n"
+        return (read % next(modseqs) if b"BODY" in command else b"") + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        connection.bodies({4: 5})
+        read = connection.last_read
+        connection.bodies({4: 5})
+        assert connection.last_read.modseq == 900
+        assert connection.claim([4], "$Junk", read=read) == {4}
+    assert any(b"UNCHANGEDSINCE 5)" in one for one in seen)

@@ -51,7 +51,7 @@ def test_a_negative_modseq_counts_as_none():
         assert connection.numbers("Junk").modseq == 0
         assert connection.select("INBOX", readonly=False).modseq == 0
         assert connection.bodies({4: 5}) == {4: b"hello"}
-        assert connection.claim([4], "$Junk") == {4}
+        assert connection.claim([4], "$Junk", read=connection.last_read) == {4}
     assert not [one for one in seen if b"UNCHANGEDSINCE" in one]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import imaplib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 from spamlstm.config import ImapConfig
@@ -43,6 +44,16 @@ _SEARCH = 50_000
 _MOST_SEARCHES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class ReadState:
+    """The state in which messages were read."""
+
+    modseq: int = 0
+    """The largest modseq of the messages, or 0 without CONDSTORE."""
+    filed: frozenset[int] = frozenset()
+    """The UIDs of the messages with FILED_KEYWORD."""
+
+
 class ImapConnection(ImapExchange):
     """A connection that is logged in, with the commands for folders and messages. Only one thread may use it.
 
@@ -54,9 +65,8 @@ class ImapConnection(ImapExchange):
         super().__init__(client, allowance)
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
-        self._modseq = 0  # the largest of the messages that were read last
-        self.filed: set[int] = set()
-        """The UIDs of the messages with FILED_KEYWORD among those that `bodies` returned last."""
+        self.last_read = ReadState()
+        """The state of the messages that `bodies` returned last."""
         self.can_move = client.has_capability("MOVE")
         self.can_expunge = client.has_capability("UIDPLUS")
         self.can_idle = bool(client.has_capability("IDLE"))
@@ -181,14 +191,14 @@ class ImapConnection(ImapExchange):
 
         A server that sends much more than it said is disconnected.
         """
-        self._modseq, self.filed = 0, set()
+        self.last_read = ReadState()
         if not sizes:
             return {}
         items = "(UID FLAGS BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
         with self._fetched(_joined(sizes), items, key=b"BODY[]", expected=sum(sizes.values())) as answer:
             read = {uid: one for uid, one in answer.items() if uid in sizes and isinstance(one.get(b"BODY[]"), bytes)}
-            self._modseq = max(map(modseq_from, read.values()), default=0)
-            self.filed = {uid for uid, one in read.items() if marks_from_items(one) & RemoteFlag.FILED}
+            filed = frozenset(uid for uid, one in read.items() if marks_from_items(one) & RemoteFlag.FILED)
+            self.last_read = ReadState(max(map(modseq_from, read.values()), default=0), filed)
             return {uid: one[b"BODY[]"] for uid, one in read.items()}
 
     def heads(self, uids: Iterable[int]) -> dict[int, bytes]:
@@ -214,29 +224,29 @@ class ImapConnection(ImapExchange):
             with self._command():
                 self._change("STORE", _joined(ordered), "-FLAGS.SILENT", _listed_words(words), ours=ordered)
 
-    def claim(self, uids: Iterable[int], *words: str, again: frozenset[int] = frozenset()) -> set[int]:
-        """Set keywords on messages that no other client has changed since `bodies` returned them. Return their UIDs.
+    def claim(self, uids: Iterable[int], *words: str, read: ReadState) -> set[int]:
+        """Set keywords on messages that no other client has changed since they were read. Return their UIDs.
 
         Two programs that filter one account could otherwise move a message at the same time, which doubles it. Without
-        CONDSTORE, the keywords are set on all messages. `again` are messages with keywords of a program that has ended.
+        CONDSTORE, the keywords are set on all messages.
         """
         wanted = set(uids)
-        if not self._modseq:
+        if not read.modseq:
             self.set_keywords(wanted, *words)
             return wanted
         # Setting a keyword that is set changes nothing, and would exclude nobody.
-        cleared = self._store_if_unchanged(wanted & again, "-FLAGS.SILENT", words)
+        cleared = self._store_if_unchanged(wanted & read.filed, "-FLAGS.SILENT", words, read.modseq)
         if cleared:
             self.set_keywords(cleared, *words)
-        return cleared | self._store_if_unchanged(wanted - again, "+FLAGS.SILENT", words)
+        return cleared | self._store_if_unchanged(wanted - read.filed, "+FLAGS.SILENT", words, read.modseq)
 
-    def _store_if_unchanged(self, uids: set[int], change: str, words: Sequence[str]) -> set[int]:
-        """Change flags of messages that no other client has changed since they were read. Return their UIDs."""
+    def _store_if_unchanged(self, uids: set[int], change: str, words: Sequence[str], modseq: int) -> set[int]:
+        """Change flags of messages that no other client has changed since `modseq`. Return their UIDs."""
         if not uids:
             return set()
         with self._command():
             self._imap.untagged_responses.pop("MODIFIED", None)
-            condition = f"(UNCHANGEDSINCE {self._modseq})"
+            condition = f"(UNCHANGEDSINCE {modseq})"
             self._change("STORE", _joined(sorted(uids)), condition, change, _listed_words(words), ours=uids)
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
             return uids.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())

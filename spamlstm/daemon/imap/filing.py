@@ -16,6 +16,7 @@ from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
 from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError
+from spamlstm.daemon.imap.connection import ReadState
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import batches
@@ -106,7 +107,7 @@ class Filing:
             return False
         self._connection.select(folder.name, readonly=False)
         raws = self._connection.bodies({one.uid: one.size for one in batch})
-        filed = frozenset(self._connection.filed)  # visits of other folders read further messages
+        read = self._connection.last_read  # visits of other folders read further messages
         here = [one for one in batch if one.uid in raws]
         with self._records.change():
             self._records.drop(folder.id, [one.uid for one in batch if one.uid not in raws])
@@ -119,7 +120,7 @@ class Filing:
         judged = self._judged(new, contents, raws)
         with self._records.change():
             self._records.forgive(folder.id, contents)
-        self._act(folder, judged, filed)
+        self._act(folder, judged, read)
         return Placement.MOVED in placed.values()
 
     def _set_aside(self, copies: Sequence[AccountCopy]) -> None:
@@ -177,13 +178,10 @@ class Filing:
             found.append(replace(verdict, actions=()) if is_dry else verdict)
         return found
 
-    def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict], filed: frozenset[int]) -> None:
-        """Carry out the actions for classified messages, and record the results.
-
-        `filed` are the UIDs of messages that had FILED_KEYWORD when they were read.
-        """
+    def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict], read: ReadState) -> None:
+        """Carry out the actions for classified messages, and record the results. `read` is the state that was read."""
         if self._connection.select(folder.name, readonly=False).has_keywords:
-            verdicts = self._claimed(verdicts, filed)
+            verdicts = self._claimed(verdicts, read)
         to_file = [one for one in verdicts if Action.FILE in one.actions]
         left = [one for one in verdicts if Action.FILE not in one.actions]
         if to_file and not self._file(folder, to_file):
@@ -198,13 +196,13 @@ class Filing:
                 if one.word:
                     self._records.add_act(AccountAct(_handled(folder, one, folder), now))
 
-    def _claimed(self, verdicts: Sequence[AccountVerdict], filed: frozenset[int]) -> list[AccountVerdict]:
+    def _claimed(self, verdicts: Sequence[AccountVerdict], read: ReadState) -> list[AccountVerdict]:
         """Set the keywords of messages. Return the messages without those at which another client is at work.
 
         These are looked at again when the server reports the change. A daemon that has set FILED_KEYWORD is about to
         move the message, unless it has ended: then the message is claimed at the next attempt.
         """
-        busy = [one.copy for one in verdicts if one.copy.uid in filed and not self._was_busy(one.copy)]
+        busy = [one.copy for one in verdicts if one.copy.uid in read.filed and not self._was_busy(one.copy)]
         for one in busy:
             self._later.failed((one.folder, one.uid))
         self._try_again(busy)
@@ -213,7 +211,7 @@ class Filing:
         for words in sorted({self._keywords(one) for one in verdicts}):
             some = [one for one in verdicts if self._keywords(one) == words]
             uids = {one.copy.uid for one in some}
-            claimed = self._connection.claim(uids, *words, again=filed) if words else uids
+            claimed = self._connection.claim(uids, *words, read=read) if words else uids
             word = next((one for one in words if one != FILED_KEYWORD), "")
             self._session.tally.acted[Action.KEYWORD] += len(claimed) if word else 0
             found += [replace(one, word=word) for one in some if one.copy.uid in claimed]

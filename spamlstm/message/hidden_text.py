@@ -244,8 +244,9 @@ class _Surroundings:
                     self.sheet.budget.spend(_PER_STYLE)
                     look, _ = self._look(child)
                     # Programs give a link a colour of their own.
-                    is_blue = kind in ("", "clear") and child.tag == "a" and "href" in child.attributes
-                    if _revokes(look, kind) or (is_blue and not look.coloured):
+                    is_link = child.tag == "a" and "href" in child.attributes
+                    is_blue = is_link and kind in ("", "clear") and not look.uncoloured
+                    if is_blue or _revokes(look, kind):
                         revoked = True
                     else:
                         open_nodes.append(child)

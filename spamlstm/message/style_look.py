@@ -15,6 +15,7 @@ UNKNOWN: Colour = (-1000, -1000, -1000)
 _OUTLINED: Colour = (2000, 2000, 2000)
 # Longer styles are not cached, because entries are kept until the process ends.
 _MAX_CACHED = 500
+_COLOUR_AROUND = ("inherit", "unset", "currentcolor")
 _NO_BACKGROUND = frozenset(("", "transparent", "none", "inherit", "initial", "unset", "0", "0 0"))
 _READ = frozenset(
     "display visibility opacity font-size font height max-height width max-width overflow overflow-x overflow-y"
@@ -47,7 +48,8 @@ _FONT_SIZE = re.compile(r"(?:^| )([-+.\d]++(?:[a-z]++|%)?)(?:/[^ ]++)? ")
 # Shapes and movements that leave nothing to see.
 _EMPTY_CLIP = re.compile(r"rect\((?:(?:[01](?:px|pt)?|auto)[, ]?){4}\)")
 _EMPTY_PATH = re.compile(
-    r"(?:inset\((?:(?:[5-9]\d|1\d\d)(?:\.\d+)?% ?)+\)|(?:circle|ellipse)\(0(?![.\d])|polygon\([0a-z%, ]++\))"
+    r"(?:inset\((?:(?:[5-9]\d|1\d\d)(?:\.\d+)?% ?)+\)|inset\((?:[-+.\d][^ )]*+ )*1\d\d(?:\.\d+)?%"
+    r"|(?:circle|ellipse)\(0(?![.\d])|polygon\([0a-z%, ]++\))"
 )
 _EMPTY_TRANSFORM = re.compile(
     r"scale(?:[xy]|3d)?\(0(?:\.0\d*)?(?![.\d])|matrix\(0(?![.\d])|translate(?:[xy]|3d)?\((?:[^,()]*+,)?-(?:[5-9]\d\d|\d{4,})"
@@ -65,7 +67,8 @@ class Look(NamedTuple):
     `hiding` is the kind of declaration that hides the element, or ''. `boxed` means that the element is a box of its
     own even if its tag is that of inline text. `sized` and `seen` mean that the size of letters and the visibility do
     not follow the element around. `displayed` means that the attribute `hidden` has no effect.
-    `coloured` means that the letters have a colour of their own, which may be unknown.
+    `coloured` means that the letters have a colour of their own, which may be unknown. `uncoloured` means that they
+    have the colour of the element around, also in a link.
     """
 
     hiding: str = ""
@@ -76,6 +79,7 @@ class Look(NamedTuple):
     seen: bool = False
     displayed: bool = False
     coloured: bool = False
+    uncoloured: bool = False
 
 
 def look_of(style: str, colour: str = "", background: str = "") -> Look:
@@ -129,7 +133,7 @@ def _look(style: str, colour: str, background: str) -> Look:
         letters, clear = _OUTLINED, False
     hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
     painted = [paint for paint in painted if paint not in _NO_BACKGROUND]
-    size = declared.get("font-size", "")
+    size = _font_size(declared)
     return Look(
         hiding,
         letters,
@@ -138,7 +142,8 @@ def _look(style: str, colour: str, background: str) -> Look:
         # A size in em or % of nothing is nothing.
         sized=size not in ("", "inherit") and not size.endswith(("em", "%")) and hiding != "size",
         seen=declared.get("visibility") in ("visible", "initial"),
-        coloured=colour_set not in ("", "inherit", "unset", "currentcolor"),
+        coloured=colour_set not in ("", *_COLOUR_AROUND),
+        uncoloured=colour_set in _COLOUR_AROUND,
         displayed=declared.get("display", "none") not in ("none", "inherit", "unset"),
     )
 
@@ -179,10 +184,7 @@ def _hiding(declared: dict[str, str]) -> str:
             return "opacity"
     except ValueError:
         pass
-    if "font-size" in declared:
-        if _is_tiny(declared["font-size"]):
-            return "size"
-    elif "font" in declared and (size := _FONT_SIZE.search(declared["font"])) and _is_tiny(size[1]):
+    if _is_tiny(_font_size(declared)):
         return "size"
     if _UNUSUAL.isdisjoint(declared) or get("display") == "contents":
         return ""
@@ -201,6 +203,14 @@ def _hiding(declared: dict[str, str]) -> str:
     ):
         return "place"
     return ""
+
+
+def _font_size(declared: dict[str, str]) -> str:
+    """Return the size of letters that declarations give, or ''."""
+    if "font-size" in declared:
+        return declared["font-size"]
+    match = _FONT_SIZE.search(declared.get("font", ""))
+    return match[1] if match else ""
 
 
 def _is_flat(declared: dict[str, str]) -> bool:

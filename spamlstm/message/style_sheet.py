@@ -39,10 +39,12 @@ _CERTAIN = re.compile(r"@supports\s*+\(\s*+display\s*+:\s*+(?:none|block|grid|fl
 _UNCERTAIN = ("@supports", "@layer", "@container", "@scope", "@starting-style")
 # Selectors that browsers do not know, or that only some know. They void all selectors of their rule.
 _VOID = re.compile(
-    r"(?:^|,)\s*+(?:,|\Z)|[$%;&!?{}]|(?<![\w\[]):{1,2}-|:(?!:?(?:link|visited|hover|active|focus|any-link|target|root|empty"
+    r"(?:^|,)\s*+(?:,|\Z)|[$%;&!?{}]|:(?!:?(?:link|visited|hover|active|focus|any-link|target|root|empty"
     r"|enabled|disabled|checked|first|last|nth|only|not|is|where|has|lang|before|after|placeholder|selection))",
     re.IGNORECASE,
 )
+# Any character may stand in a comparison with an attribute.
+_ATTRIBUTE = re.compile(r"\[[^\[\]]*+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ def _rules(text: str) -> tuple[_Rule, ...]:
         if not has_look(declarations):
             read += selectors.count(",") + 1
             continue
-        if not (is_certain and not _VOID.search(selectors)) and _may_hide(declarations):
+        if not (is_certain and not _is_void(selectors)) and _may_hide(declarations):
             continue
         for selector in selectors.split(","):
             read += 1
@@ -217,6 +219,10 @@ def _rules(text: str) -> tuple[_Rule, ...]:
 
 # The newsletters of a sender have the same style sheet.
 _cached_rules = lru_cache(maxsize=16)(_rules)
+
+
+def _is_void(selectors: str) -> bool:
+    return _VOID.search(_ATTRIBUTE.sub("[]", selectors)) is not None
 
 
 def _may_hide(declarations: str) -> bool:

@@ -128,8 +128,9 @@ def test_one_odd_line_does_not_break_the_list_of_folders():
         (b'(("" "/")) (("Other Users/" "/")) (("Shared Folders/" "/"))', b"Other Users/bob/Junk"),
         (b'(("INBOX." ".")) NIL (("#shared." ".")("shared." "."))', b"shared.list.Spam"),
         (b'(("" "/")) (("user" "/")) NIL', b"user/bob/Junk"),
+        (b'(("" "/" "X-A" ("b"))) (("user/" "/" "TRANSLATION" ("Andere Ben&APw-tzer/"))) NIL', b"user/bob/Junk"),
     ],
-    ids=["cyrus", "courier", "kerio"],
+    ids=["cyrus", "courier", "kerio", "translated"],
 )
 def test_folders_of_other_users_are_left_alone(spaces, foreign):
     """Spam is not moved to the junk folder of another user who shares it, and nothing is learned from that folder."""
@@ -149,14 +150,22 @@ def test_folders_of_other_users_are_left_alone(spaces, foreign):
     assert junk_target(listed, account(junk=foreign.decode())) == foreign.decode()
 
 
-def test_a_server_that_refuses_namespace_is_used():
-    """Without an answer to NAMESPACE, all folders are those of the user."""
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b" NO [UNAVAILABLE] later",
+        b" OK done",
+        *(b'* NAMESPACE (("" "/")) ' + one for one in (b"NIL", b'((7 3)(""))', b"((")),
+    ],
+)
+def test_a_server_that_does_not_answer_namespace_is_used(reply):
+    """Without an answer to NAMESPACE that can be read, all folders are those of the user."""
 
     def answer(tag, command):
         if command.startswith(b"CAPABILITY"):
             return b"* CAPABILITY IMAP4rev1 NAMESPACE\r\n" + tag + b" OK done\r\n"
         if command.startswith(b"NAMESPACE"):
-            return tag + b" NO [UNAVAILABLE] later\r\n"
+            return reply + b"\r\n" + tag + b" OK done\r\n" if reply[:1] == b"*" else tag + reply + b"\r\n"
         return (b'* LIST () "/" "INBOX"\r\n' if command.startswith(b"LIST") else b"") + well(tag, command)
 
     with connected(answer) as connection:

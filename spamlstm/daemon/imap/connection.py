@@ -99,11 +99,7 @@ class ImapConnection(ImapExchange):
         """Return the beginnings of the names of folders that belong to other users or to groups."""
         with contextlib.suppress(CommandRefusedError), self._command():
             if self._has("NAMESPACE"):
-                _, others, shared = self._client.namespace()
-                found = [
-                    (prefix, delimiter or "") for prefix, delimiter in (*(others or ()), *(shared or ())) if prefix
-                ]
-                return tuple(prefix.removesuffix(delimiter) + delimiter for prefix, delimiter in found)
+                return tuple(_foreign_prefixes(self._client._command_and_check("NAMESPACE")))  # noqa: SLF001
         return ()
 
     def create(self, name: str, *, use: str = "") -> None:
@@ -294,6 +290,21 @@ class ImapConnection(ImapExchange):
                     flags = flags_from_items(one) | marks_from_items(one)
                     found[uid] = ListedMessage(uid, flags, size, date, letters_from_items(one))
         return found
+
+
+def _foreign_prefixes(data: Sequence[Any]) -> Iterator[str]:
+    """Yield the prefixes of other users and groups in a response to NAMESPACE, as far as it can be read.
+
+    imapclient cannot read the extensions that RFC 2342 permits, such as a translated prefix (RFC 5255).
+    """
+    from imapclient.response_parser import parse_response
+
+    with contextlib.suppress(ValueError, TypeError, imaplib.IMAP4.error):
+        _, *foreign = parse_response(data)
+        for raw, delimiter, *_ in (space for spaces in foreign for space in spaces or ()):
+            end = delimiter.decode("ascii", "replace") if isinstance(delimiter, bytes) else ""
+            if (prefix := _folder_name(raw)) is not None:
+                yield prefix.removesuffix(end) + end
 
 
 def _folder(parts: list[Any], foreign: tuple[str, ...]) -> ListedFolder | None:

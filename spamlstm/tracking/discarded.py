@@ -2,7 +2,7 @@
 
 Suppose that another program copies a message and the user then deletes the message. The copy looks like a move, from
 which a label would follow. Therefore the ignored folders are searched for the deleted file before such a label is
-given. The folders are not read otherwise.
+given. The folders are not read otherwise, and those with copies of other mail are never read.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.file_evidence import FileEvidence
 from spamlstm.maildir.folder_walk import Folder
+from spamlstm.maildir.folders import has_copies
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError
 from spamlstm.maildir.opened import OpenMaildir
@@ -60,6 +61,8 @@ class DiscardedMail:
         since = self.now - self.age - _SKEW
         left = _MOST_FILES
         for folder in self.folders:
+            if has_copies(folder.name):
+                continue
             for part, changed_ns in zip(DELIVERED, (folder.new_ns, folder.cur_ns), strict=True):
                 if changed_ns < since * _SECOND:
                     continue

@@ -20,7 +20,7 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir.entry import RefusedError
 from spamlstm.maildir.folder_walk import Folder, folders
-from spamlstm.maildir.folders import FolderRole, has_copies, is_sent, role_of
+from spamlstm.maildir.folders import FolderRole, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.folder_reader import FolderReader
@@ -152,8 +152,7 @@ class Tracker:
         position = self._histories.position()
         visits = self._match_folders(mailbox, found)
         yield
-        trash = [folder for folder in ignored if not has_copies(folder.name)]
-        discarded = DiscardedMail(mailbox, trash, now=self._clock(), age=MOVE_SECONDS)
+        discarded = DiscardedMail(mailbox, ignored, now=self._clock(), age=MOVE_SECONDS)
         work = VisitWork(discarded=discarded)
         listed = []
         for visit in visits:

@@ -178,16 +178,17 @@ def test_junk_that_is_restored_after_days(maildir, known):
 
 
 @pytest.mark.parametrize("how", ["rename", "link", "copy"])
-def test_mail_is_moved_from_the_trash_to_junk_after_days(maildir, how):
-    """A message that its user deletes, and moves from Trash to junk days later, is spam."""
-    trash = maildir.folder(".Trash")
+@pytest.mark.parametrize("name", [".Trash", ".Important"])
+def test_mail_is_moved_from_an_ignored_folder_to_junk_after_days(maildir, name, how):
+    """A message that its user deletes or marks, and moves from that folder to junk days later, is spam."""
+    ignored = maildir.folder(name)
     content = raw("ham", 1)
-    maildir.put(content, trash)
+    maildir.put(content, ignored)
     for _ in range(3):
         maildir.look()
         maildir.wait(100_000)
     maildir.move(content, maildir.junk, how=how)
-    os.utime(f"{trash}/cur", (time.time() + maildir.later,) * 2)  # the tracker's clock
+    os.utime(f"{ignored}/cur", (time.time() + maildir.later,) * 2)  # the tracker's clock
     maildir.look()
     assert maildir.label_of(content) == "spam"
 

@@ -162,10 +162,11 @@ def _may_be_moved(known: KnownCopy | None, time: float) -> bool:
 def _may_be_copied(original: KnownCopy, copy: FoundCopy, time: float) -> bool:
     """Return whether a copy that came beside `original` may be the first step of a move.
 
-    Mail programs give a copy a new name. A file with the same name was copied by a program for files, as a backup.
+    Mail programs give a copy a new name, or a hard link the same name. Another file with the same name was copied by a
+    program for files, as a backup.
     """
-    is_move = original.role is not copy.role and original.key[1] != copy.key[1]
-    is_move = is_move and not copy.was_named_before(original.since, time)
+    is_backup = original.key[1] == copy.key[1] and not copy.evidence.is_same_file(original.evidence)
+    is_move = original.role is not copy.role and not is_backup and not copy.was_named_before(original.since, time)
     return is_move and not copy.evidence.is_other_delivery(original.evidence)
 
 
@@ -200,8 +201,8 @@ def _may_follow(gone: _Gone, copy: FoundCopy, known: KnownCopy | None, time: flo
     if (known.since if known else time) < departure.since <= time:
         return False
     # A file that was renamed, or linked by way of a folder that is not visited, is still the same file.
-    is_same = gone.base is None and copy.evidence.is_same_file(departure.evidence)
-    if not is_same and copy.was_named_before(departure.since, time):
+    is_same = copy.evidence.is_same_file(departure.evidence)
+    if not (is_same and gone.base is None) and copy.was_named_before(departure.since, time):
         return False
     # The other file was where the message had been before its user moved it: a backup was restored.
     if gone.was_moved and gone.base == copy.key[1] and copy.evidence.is_other_file(departure.evidence):
@@ -211,7 +212,7 @@ def _may_follow(gone: _Gone, copy: FoundCopy, known: KnownCopy | None, time: flo
         return False
     if gone.base is None:
         return known is None and has_returned(departure, copy.evidence)
-    is_backup = known is not None and gone.base == copy.key[1]
+    is_backup = known is not None and gone.base == copy.key[1] and not is_same
     return not is_backup and not copy.evidence.is_other_delivery(departure.evidence)
 
 

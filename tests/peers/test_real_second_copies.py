@@ -9,7 +9,7 @@ import subprocess
 from collections import Counter
 
 import pytest
-from clients import moved
+from clients import marks, moved
 from dovecot import has_pigeonhole, running
 from watching import numbers, until, watching
 
@@ -159,6 +159,25 @@ def test_the_junk_folder_that_clients_show_is_used(tiny, tmp_path):
             for command in (session.list, session.lsub):
                 assert b"Junk" in [line.split()[-1] for line in command()[1] if line]
         assert server.complaints() == []
+
+
+def test_a_copy_and_a_removal_seen_half_way(dovecot, daemon, visited):
+    """A client copies a message, the daemon visits, and the client removes the first: Dovecot keeps the name."""
+    for number in MAIL:
+        dovecot.deliver(number)
+    until(lambda: places(dovecot) == [[0, 2, 3, 5], [1, 4], []])
+    assert visited() == {}
+    with dovecot.session() as session:
+        for folder, mark, target in (("Junk", 1, "INBOX"), ("INBOX", 2, "Junk")):
+            session.select(folder)
+            (uid,) = [str(uid) for uid, one in marks(session).items() if one == mark]
+            assert session.uid("COPY", uid, target)[0] == "OK"
+            visited()
+            session.uid("STORE", uid, "+FLAGS", r"(\Deleted)")
+            session.expunge()
+    assert visited() == {1: "ham", 2: "spam"}
+    assert places(dovecot) == [[0, 1, 3, 5], [2, 4], []]
+    assert daemon.failures() == []
 
 
 LAZY_EXPUNGE = """

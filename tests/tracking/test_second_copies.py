@@ -85,6 +85,23 @@ def test_a_copy_and_a_removal_seen_half_way(maildir, spam):
     assert len(maildir.names()) == 1
 
 
+@pytest.mark.parametrize(("source", "target", "label"), [(".Junk", "", "ham"), ("", ".Junk", "spam")])
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_copy_with_the_same_name_seen_half_way(maildir, source, target, label, is_link):
+    """Dovecot copies a message by a hard link with the same name. Another file with the same name is a backup."""
+    content = raw("ham", 1)
+    maildir.put(content, Path(maildir.root, source))
+    maildir.look()
+    maildir.wait()
+    (entry,) = maildir.where(content)
+    (os.link if is_link else shutil.copy2)(entry.path, Path(maildir.root, target, "cur", entry.name))
+    maildir.look()
+    before = maildir.labels()
+    os.unlink(entry.path)  # noqa: PTH108
+    maildir.look()
+    assert maildir.labels() == ({content_id(content): label} if is_link else before)
+
+
 @pytest.mark.parametrize("visited", [True, False])
 @pytest.mark.parametrize("how", ["rename", "link"])
 def test_a_backup_from_before_spam_was_filed(maildir, tmp_path, visited, how):

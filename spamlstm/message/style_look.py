@@ -37,6 +37,7 @@ _MAY_ENCLOSE = re.compile(r"/\*|[\"'(][^\"'();{}]*+[;{}]")
 _NO_SEPARATORS = str.maketrans(";{}", "   ")
 # Properties that draw letters, or what is behind them, in other colours than `color` and `background` tell.
 _OUTLINES = ("text-shadow", "-webkit-text-stroke", "-webkit-text-stroke-color")
+_WORD = re.compile(r"[^ ,()]++(?:\([^()]*+\))?")
 _RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
 # Without any of these properties, nothing is cut off or moved away.
 _UNUSUAL = frozenset(
@@ -154,7 +155,7 @@ _cached_look = lru_cache(maxsize=2048)(_look)
 def _has_other_colours(declared: dict[str, str], letters: Colour | None) -> bool:
     """Return whether letters are seen although `letters`, their colour, is that of the background or clear (None)."""
     get = declared.get
-    outlines = " ".join([get(name, "") for name in _OUTLINES]).replace(",rgb", " rgb").split()
+    outlines = _WORD.findall(" ".join([get(name, "") for name in _OUTLINES]))
     return (
         any((colour := read_colour(word)[0]) and not (letters and are_near(colour, letters)) for word in outlines)
         or "text" in (get("background-clip"), get("-webkit-background-clip"))

@@ -219,6 +219,8 @@ def test_style_sheet(sheet, element, hidden):
     [
         ("text-shadow: 0 2px 5px #272727", False),
         ("text-shadow: 0 0 2px #fff, 0 0 4px rgba(0, 0, 0, 0.6)", False),
+        ("text-shadow: 0 0 2px #fff,0 0 4px rgb(0 0 0 / 60%)", False),
+        ("text-shadow: 0 0 2px #fff, hsl(0, 0%, 9%) 0 0 4px", False),
         ("-webkit-text-stroke: 1px black", False),
         ("box-shadow: inset 0 0 0 999px #333", False),
         ("mix-blend-mode: difference", False),

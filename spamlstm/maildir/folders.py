@@ -73,7 +73,8 @@ JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
 
 _ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
-# A word that ends so. "Old spam" and "LearnSpam" have spam, "Not junk" has ham. "SpamAssassin users" is a list.
+# Words that end in spam or junk. "Old spam" and "LearnSpam" contain spam, "Not junk" contains ham. "SpamAssassin users"
+# does not match: it is the folder of a mailing list.
 _ABOUT_JUNK = re.compile(r"(?:spam|junk|спам)(?![^\W\d_])")
 
 
@@ -83,8 +84,8 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
     `junk` is the configured name of the junk folder, or "auto". Every folder with a junk name is a junk folder,
     including junk folders into which no mail is filed. A folder below a junk folder is a junk folder too if its name
     has no letters (`.Junk.2020`, an archive) or is a junk name. All other folders below a folder with a junk name or an
-    ignored name are IGNORED, because some people keep false positives there (`.Spam.ham`). So are folders with a name
-    that contains `spam` or `junk` (`.Old spam`, `.LearnSpam`, `.Not junk`).
+    ignored name are IGNORED, because some people keep false positives there (`.Spam.ham`). So are folders with a word
+    that ends in `spam` or `junk` in their names (`.Old spam`, `.LearnSpam`, `.Not junk`).
     """
     return _role(name, junk, tuple(ignore_folders))
 

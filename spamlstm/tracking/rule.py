@@ -91,9 +91,9 @@ _ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED, FolderRole.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class _Gone:
-    """A departure that may be matched. `base` is that of the removed copy, or None if an earlier visit missed it.
+    """A departure that may be matched.
 
-    `was_moved` is that of the removed copy.
+    `base` and `was_moved` are those of the removed copy. `base` is None if an earlier visit missed the copy.
     """
 
     departure: Departure

@@ -130,8 +130,8 @@ def _look(style: str, colour: str, background: str) -> Look:
     declared |= important
     colour_set = declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
     letters, clear = read_colour(colour_set)
-    if (letters or clear) and _has_other_colours(declared, letters):
-        letters, clear = _OUTLINED, False
+    if (letters or clear) and (other := _other_colour(declared, None if clear else letters)):
+        letters, clear = other, False
     hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
     painted = [paint for paint in painted if paint not in _NO_BACKGROUND]
     size = _font_size(declared)
@@ -152,17 +152,27 @@ def _look(style: str, colour: str, background: str) -> Look:
 _cached_look = lru_cache(maxsize=2048)(_look)
 
 
-def _has_other_colours(declared: dict[str, str], letters: Colour | None) -> bool:
-    """Return whether letters are seen although `letters`, their colour, is that of the background or clear (None)."""
+def _other_colour(declared: dict[str, str], letters: Colour | None) -> Colour | None:
+    """Return the colour in which letters are seen although `letters`, their colour, is that of the background.
+
+    `letters` is None if the colour is clear. Then a shadow shows them in its colour. Return None if they are not seen.
+    """
     get = declared.get
-    outlines = _WORD.findall(" ".join([get(name, "") for name in _OUTLINES]))
-    return (
-        any((colour := read_colour(word)[0]) and not (letters and are_near(colour, letters)) for word in outlines)
+    read = [read_colour(word) for word in _WORD.findall(" ".join([get(name, "") for name in _OUTLINES]))]
+    outlines = {
+        colour for colour, clear in read if colour and not clear and not (letters and are_near(colour, letters))
+    }
+    if letters is None and len(outlines) == 1:
+        return outlines.pop()
+    if (
+        outlines
         or "text" in (get("background-clip"), get("-webkit-background-clip"))
         or "inset" in get("box-shadow", "")
         or get("mix-blend-mode", "normal") != "normal"
         or _RECOLOURED.search(get("filter", "")) is not None
-    )
+    ):
+        return _OUTLINED
+    return None
 
 
 def _paint(value: str) -> Colour:

@@ -1,4 +1,4 @@
-"""An IMAP account with messages that the server refuses to send, as Yahoo and Exchange do with damaged ones."""
+"""An IMAP account on a server that refuses to send damaged messages, as Yahoo and Exchange do, or to set keywords."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from dovecot import running
 from imap_account import SPECIAL, CuttingProxy, served
 from watching import message, until
 
-from spamlstm.config import CatchUp, Config, DaemonConfig
+from spamlstm.config import Action, CatchUp, Config, DaemonConfig
 
 pytestmark = [
     pytest.mark.peers,
@@ -50,4 +50,31 @@ def test_a_message_that_is_refused_delays_no_other(tiny, tmp_path):
             assert account.tally.connections == connections + 1
             proxy.refused = frozenset()
             until(lambda: sum(account.tally.judged.values()) == 6)
+        assert server.complaints() == []
+
+
+class KeywordsRefused(CuttingProxy):
+    """A proxy of a server that refuses to set keywords."""
+
+    def _forward(self, block, server):
+        return super()._forward(block.replace(b"UID STORE", b"UID STARE"), server)
+
+
+@pytest.mark.parametrize("spam", [(Action.FILE,), (Action.KEYWORD, Action.FILE)])
+def test_spam_is_filed_although_keywords_are_refused(tiny, tmp_path, spam):
+    """Keywords only help other daemons and mail programs. Without them, spam is filed by the next attempt."""
+    with running(SPECIAL) as server, KeywordsRefused(server.port) as proxy:
+        with served(server, tmp_path / "state", tiny, port=proxy.port, spam=spam) as account:
+            for number in range(3):
+                server.deliver(number)
+            until(lambda: account.places() == {"INBOX": [0, 2], "Junk": [1], "Archive": []})
+            account.visited()
+            assert account.labels() == {}
+            connections = account.tally.connections
+            with server.session() as session:
+                moved(session, "Junk", 1, "INBOX", "MOVE")
+            until(lambda: account.tally.learned)
+            account.visited()
+            assert (account.labels(), account.places()["INBOX"]) == ({1: "ham"}, [0, 1, 2])
+            assert account.tally.connections == connections + 1
         assert server.complaints() == []

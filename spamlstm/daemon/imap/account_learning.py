@@ -1,5 +1,6 @@
 """Labels from what the user of an account does with the mail, by the rule for Maildirs (`spamlstm.tracking.rule`)."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -136,8 +137,12 @@ class AccountLearning:
             after.append(HAM_KEYWORD)
             before.append(SPAM_KEYWORD)
         for folder, copy in copies:
-            if folder.role is FolderRole.INBOX and self._connection.select(folder.name, readonly=False).has_keywords:
-                self._connection.set_keywords([copy.uid], *after, remove=before)
+            if folder.role is not FolderRole.INBOX:
+                continue
+            # If the server refuses keywords, the label is stored nevertheless.
+            with contextlib.suppress(CommandRefusedError):
+                if self._connection.select(folder.name, readonly=False).has_keywords:
+                    self._connection.set_keywords([copy.uid], *after, remove=before)
 
     def _drop(self, label: UnstoredLabel) -> None:
         with self._records.change():

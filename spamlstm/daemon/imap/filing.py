@@ -200,7 +200,8 @@ class Filing:
         """Set the keywords of messages. Return the messages without those at which another client is at work.
 
         These are looked at again when the server reports the change. A daemon that has set FILED_KEYWORD is about to
-        move the message, unless it has ended: then the message is claimed at the next attempt.
+        move the message, unless it has ended: then the message is claimed at the next attempt. If the server refuses
+        keywords at that attempt again, the messages get none, because spam must be filed nevertheless.
         """
         busy = [one.copy for one in verdicts if one.copy.uid in read.filed and not self._was_busy(one.copy)]
         for one in busy:
@@ -211,8 +212,13 @@ class Filing:
         for words in sorted({self._keywords(one) for one in verdicts}):
             some = [one for one in verdicts if self._keywords(one) == words]
             uids = {one.copy.uid for one in some}
-            claimed = self._connection.claim(uids, *words, read=read) if words else uids
-            word = next((one for one in words if one != FILED_KEYWORD), "")
+            try:
+                claimed = self._connection.claim(uids, *words, read=read) if words else uids
+                word = next((one for one in words if one != FILED_KEYWORD), "")
+            except CommandRefusedError:
+                if not all(self._was_busy(one.copy) for one in some):
+                    raise
+                claimed, word = uids, ""
             self._session.tally.acted[Action.KEYWORD] += len(claimed) if word else 0
             found += [replace(one, word=word) for one in some if one.copy.uid in claimed]
             self._try_again([one.copy for one in some if one.copy.uid not in claimed])

@@ -80,6 +80,16 @@ class ListedFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadState:
+    """The state in which messages were read."""
+
+    modseq: int = 0
+    """The largest modseq of the messages, or 0 without CONDSTORE."""
+    filed: frozenset[int] = frozenset()
+    """The UIDs of the messages with FILED_KEYWORD."""
+
+
+@dataclass(frozen=True, slots=True)
 class FolderNumbers:
     """The numbers of a folder. `modseq` grows with each change, and is 0 if the server does not support it.
 

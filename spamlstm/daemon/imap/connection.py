@@ -3,7 +3,6 @@
 import contextlib
 import imaplib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from spamlstm.config import ImapConfig
@@ -14,6 +13,7 @@ from spamlstm.daemon.imap.answers import (
     FolderNumbers,
     ListedFolder,
     ListedMessage,
+    ReadState,
     RemoteFlag,
     copied_uids,
     explained,
@@ -42,16 +42,6 @@ MOST_HEAD = 64 << 10
 _CHUNK = 500
 _SEARCH = 50_000
 _MOST_SEARCHES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ReadState:
-    """The state in which messages were read."""
-
-    modseq: int = 0
-    """The largest modseq of the messages, or 0 without CONDSTORE."""
-    filed: frozenset[int] = frozenset()
-    """The UIDs of the messages with FILED_KEYWORD."""
 
 
 class ImapConnection(ImapExchange):

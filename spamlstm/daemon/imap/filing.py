@@ -15,8 +15,7 @@ from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
-from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError
-from spamlstm.daemon.imap.connection import ReadState
+from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError, ReadState
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import batches

@@ -37,27 +37,36 @@ uønsket post, søppelpost, roskaposti, rämpspost, mēstules, levélszemét, ö
 istenmeyen e-posta, neželena pošta, neželjena pošta, e-mail nedorit, mesaje nedorite, ανεπιθύμητη αλληλογραφία,
 ανεπιθύμητα, спам, нежелательная почта, небажана пошта, нежелана поща, דואר זבל, البريد العشوائي,
 البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일"""
-_IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket, sent, sent items, sent messages,
-sent mail, sent-mail, drafts, draft, outbox, unsent messages, templates, notes, all mail, important, starred, flagged,
-expunged,
-papierkorb, gelöscht, gelöschte elemente, gelöschte objekte, gesendet, gesendete elemente, gesendete objekte,
-gesendete nachrichten, entwürfe, postausgang, vorlagen, alle nachrichten, wichtig, markiert,
-corbeille, éléments supprimés, messages supprimés, supprimés, envoyés, messages envoyés, éléments envoyés, brouillons,
-boîte d'envoi, modèles, tous les messages, suivis,
-papelera, elementos eliminados, eliminados, enviados, elementos enviados, mensajes enviados, borradores,
-bandeja de salida, plantillas, todos, importantes, destacados,
-cestino, posta eliminata, eliminati, inviati, posta inviata, bozze, posta in uscita, modelli, tutti i messaggi,
-prullenbak, verwijderd, verwijderde items, verzonden, verzonden items, concepten, postvak uit, sjablonen,
-lixeira, itens excluídos, itens eliminados, lixo, itens enviados, rascunhos, caixa de saída, modelos,
-kosz, elementy usunięte, wysłane, elementy wysłane, kopie robocze, szkice, skrzynka nadawcza,
-koš, odstraněná pošta, odeslané, odeslaná pošta, koncepty, rozepsané, odoslané,
-papperskorgen, borttaget, borttagna objekt, skickat, skickade objekt, utkast, utkorgen,
-papirkurv, slettet post, slettede elementer, sendt, sendt post, sendte elementer, kladder, søppel,
-roskakori, poistetut, lähetetyt, luonnokset, kuka, elküldött, piszkozatok, törölt elemek, elküldött elemek,
-çöp kutusu, silinmiş öğeler, gönderilmiş, gönderilmiş öğeler, taslaklar,
-корзина, удаленные, удалённые, отправленные, черновики, исходящие, кошик, надіслані, чернетки,
-已删除, 已删除邮件, 废纸篓, 已发送, 已发送邮件, 草稿, 草稿箱, 發件箱, ゴミ箱, 削除済みアイテム,
-送信済み, 送信済みアイテム, 下書き, 휴지통, 보낸메일함, 보낸 편지함, 임시보관함"""
+_SENT = """sent, sent items, sent messages, sent mail, sent-mail, gesendet, gesendete elemente, gesendete objekte,
+gesendete nachrichten, envoyés, messages envoyés, éléments envoyés, enviados, elementos enviados,
+mensajes enviados, inviati, posta inviata, verzonden, verzonden items, itens enviados, wysłane,
+elementy wysłane, odeslané, odeslaná pošta, odoslané, skickat, skickade objekt, sendt, sendt post,
+sendte elementer, lähetetyt, elküldött, elküldött elemek, gönderilmiş, gönderilmiş öğeler, отправленные,
+надіслані, 已发送, 已发送邮件, 送信済み, 送信済みアイテム, 보낸메일함, 보낸 편지함"""
+# Folders with copies of mail that is or was in other folders.
+_COPIED = """expunged, all mail, important, starred, flagged, alle nachrichten, wichtig, markiert, tous les messages,
+suivis, todos, importantes, destacados, tutti i messaggi"""
+# Other folders that give no labels.
+_IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket,
+drafts, draft, outbox, unsent messages, templates, notes,
+papierkorb, gelöscht, gelöschte elemente, gelöschte objekte,
+entwürfe, postausgang, vorlagen,
+corbeille, éléments supprimés, messages supprimés, supprimés, brouillons,
+boîte d'envoi, modèles,
+papelera, elementos eliminados, eliminados, borradores,
+bandeja de salida, plantillas,
+cestino, posta eliminata, eliminati, bozze, posta in uscita, modelli,
+prullenbak, verwijderd, verwijderde items, concepten, postvak uit, sjablonen,
+lixeira, itens excluídos, itens eliminados, lixo, rascunhos, caixa de saída, modelos,
+kosz, elementy usunięte, kopie robocze, szkice, skrzynka nadawcza,
+koš, odstraněná pošta, koncepty, rozepsané,
+papperskorgen, borttaget, borttagna objekt, utkast, utkorgen,
+papirkurv, slettet post, slettede elementer, kladder, søppel,
+roskakori, poistetut, luonnokset, kuka, piszkozatok, törölt elemek,
+çöp kutusu, silinmiş öğeler, taslaklar,
+корзина, удаленные, удалённые, черновики, исходящие, кошик, чернетки,
+已删除, 已删除邮件, 废纸篓, 草稿, 草稿箱, 發件箱, ゴミ箱, 削除済みアイテム,
+下書き, 휴지통, 임시보관함"""
 
 
 def _names(table: str) -> tuple[str, ...]:
@@ -72,7 +81,10 @@ def _compared(name: str) -> str:
 JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
 
-_ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
+_SENT_NAMES, _COPIED_NAMES = frozenset(_names(_SENT)), frozenset(_names(_COPIED))
+_ROLES = dict.fromkeys((*_SENT_NAMES, *_COPIED_NAMES, *_names(_IGNORED)), FolderRole.IGNORED) | dict.fromkeys(
+    JUNK_NAMES, FolderRole.JUNK
+)
 # Words that end in spam or junk. "Old spam" and "LearnSpam" contain spam, "Not junk" contains ham. "SpamAssassin users"
 # does not match: it is the folder of a mailing list.
 _ABOUT_JUNK = re.compile(r"(?:spam|junk|спам)(?![^\W\d_])")
@@ -90,14 +102,6 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
     return _role(name, junk, tuple(ignore_folders))
 
 
-_COPIED_NAMES = frozenset(
-    _names(
-        """expunged, all mail, important, starred, flagged, alle nachrichten, wichtig, markiert, tous les messages,
-        suivis, todos, importantes, destacados, tutti i messaggi"""
-    )
-)
-
-
 def has_copies(name: str) -> bool:
     """Return whether the folder with the name `name` on disk has copies of mail that is or was in other folders.
 
@@ -106,18 +110,6 @@ def has_copies(name: str) -> bool:
     IGNORED.
     """
     return display_levels(name)[-1] in _COPIED_NAMES
-
-
-_SENT_NAMES = frozenset(
-    _names(
-        """sent, sent items, sent messages, sent mail, sent-mail, gesendet, gesendete elemente, gesendete objekte,
-        gesendete nachrichten, envoyés, messages envoyés, éléments envoyés, enviados, elementos enviados,
-        mensajes enviados, inviati, posta inviata, verzonden, verzonden items, itens enviados, wysłane,
-        elementy wysłane, odeslané, odeslaná pošta, odoslané, skickat, skickade objekt, sendt, sendt post,
-        sendte elementer, lähetetyt, elküldött, elküldött elemek, gönderilmiş, gönderilmiş öğeler, отправленные,
-        надіслані, 已发送, 已发送邮件, 送信済み, 送信済みアイテム, 보낸메일함, 보낸 편지함"""
-    )
-)
 
 
 def is_sent(name: str) -> bool:

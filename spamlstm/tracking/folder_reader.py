@@ -258,8 +258,7 @@ class FolderReader:
         found = [found for _, found in now.values()]
         has_label = message is not None and message.label is not None
         tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
-        visited = 0.0 if work.may_be_from_trash() else self._state.pruned(maildir)
-        infer = partial(infer_label, time=time, visited=visited, tagged=tagged)
+        infer = partial(infer_label, time=time, visited=work.visited, tagged=tagged)
         inferred = infer(known.history, found)
         if inferred.label is Label.HAM and (
             _is_discarded(known.history, found, content, work)

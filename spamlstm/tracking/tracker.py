@@ -153,7 +153,8 @@ class Tracker:
         visits = self._match_folders(mailbox, found)
         yield
         discarded = DiscardedMail(mailbox, ignored, now=self._clock(), age=MOVE_SECONDS)
-        work = VisitWork(discarded=discarded)
+        visited = 0.0 if discarded.has_changed() else self._state.pruned(maildir)
+        work = VisitWork(discarded=discarded, visited=visited)
         listed = []
         for visit in visits:
             try:

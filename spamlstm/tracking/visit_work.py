@@ -50,6 +50,8 @@ class VisitWork:
     """The content ids of the messages of these files."""
     discarded: DiscardedMail | None = None
     """The files that lately came to ignored folders. They are not read here."""
+    visited: float = 0.0
+    """The time of an earlier visit, in seconds since 1970, or 0 if a message may have come from an ignored folder."""
     gone: set[int] = field(default_factory=set)
     """The bases of the files that left their folders."""
     named: dict[CopyKey, float | None] = field(default_factory=dict)
@@ -57,10 +59,6 @@ class VisitWork:
     raws: dict[str, bytes] = field(default_factory=dict)
     """Messages that may get a label."""
     kept_bytes: int = 0
-
-    def may_be_from_trash(self) -> bool:
-        """Return whether a message may have come from an ignored folder."""
-        return self.discarded is not None and self.discarded.has_changed()
 
     def keep(self, content: str, raw: bytes) -> None:
         """Keep a message in memory if there is room."""

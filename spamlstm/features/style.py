@@ -221,7 +221,7 @@ def _unread(message: Message, length: int) -> str:
 
 def _unread_kind(name: str, mime_type: str) -> str:
     ending = name.lower().rpartition(".")[2]
-    if mime_type in _TNEF_TYPES or name.lower() == _TNEF_NAME or mime_type in _RTF_TYPES:
+    if _is_tnef(name, mime_type) or mime_type in _RTF_TYPES:
         return "office"
     if mime_type == "application/pdf" or ending == "pdf":
         return "pdf"
@@ -231,14 +231,14 @@ def _unread_kind(name: str, mime_type: str) -> str:
     return "image" if kind == "image" or mime_type.startswith("image/") else kind or ""
 
 
+def _is_tnef(name: str, mime_type: str) -> bool:
+    return mime_type in _TNEF_TYPES or name.lower() == _TNEF_NAME
+
+
 def may_contain_letter(part: Part) -> bool:
     """Return whether an unread part may contain the letter itself, and not only a file beside the letter."""
-    return (
-        part.type in _ENCRYPTED_TYPES
-        or part.type in _TNEF_TYPES
-        or part.name.lower() == _TNEF_NAME
-        or (part.type in _RTF_TYPES and not part.attached)
-    )
+    is_shown_rtf = part.type in _RTF_TYPES and not part.attached
+    return part.type in _ENCRYPTED_TYPES or _is_tnef(part.name, part.type) or is_shown_rtf
 
 
 def _file(name: str, mime_type: str) -> str:

@@ -206,7 +206,7 @@ def _rules(text: str) -> tuple[_Rule, ...]:
         if not has_look(declarations):
             read += selectors.count(",") + 1
             continue
-        if not (is_certain and not _is_void(selectors)) and _may_hide(declarations):
+        if (not is_certain or _is_void(selectors)) and _may_hide(declarations):
             continue
         for selector in selectors.split(","):
             read += 1

@@ -13,7 +13,7 @@ from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.state import CopyStatus, Departure, Pending
 
-_MOST_FLAGS = 511
+_ALL_FLAGS = sum(RemoteFlag)
 
 FOLDER_ROW = "folders.id, name, role, validity, next_uid, messages, unseen, modseq, visited"
 """The columns that a query must select for `account_folder_from`, in this order."""
@@ -151,7 +151,7 @@ def account_copy_from(row: tuple[Any, ...]) -> AccountCopy:
     return AccountCopy(
         whole(folder, "folder"),
         _number(uid, "uid"),
-        RemoteFlag(whole(flags, "flags", most=_MOST_FLAGS)),
+        RemoteFlag(whole(flags, "flags", most=_ALL_FLAGS)),
         _number(size, "size"),
         whole(date, "date", least=-(1 << 62)),
         real(since, "since"),
@@ -233,4 +233,4 @@ def account_departure_from(row: tuple[Any, ...]) -> Departure:
 
 def known_flags_from(row: tuple[Any, ...]) -> tuple[int, RemoteFlag]:
     """Return UID and flags from a database row with the columns uid and flags."""
-    return _number(row[0], "uid"), RemoteFlag(whole(row[1], "flags", most=_MOST_FLAGS))
+    return _number(row[0], "uid"), RemoteFlag(whole(row[1], "flags", most=_ALL_FLAGS))

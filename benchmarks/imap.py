@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/peers"), str(ROOT / "tests/fixtures
 
 from clients import marks  # noqa: E402  the folders of the tests must be known first
 from dovecot import Dovecot, running  # noqa: E402
-from imap_account import SPECIAL, CuttingProxy, Served, served, shown_by  # noqa: E402
+from imap_account import SPECIAL, CuttingProxy, cut_again_and_again, served, shown_by  # noqa: E402
 from tiny_bundle import make  # noqa: E402
 from watching import on_disk  # noqa: E402
 
@@ -93,7 +93,7 @@ def cuts(folder: Path, count: int, model: Path) -> int:
             over = threading.Event()
             clients = [
                 threading.Thread(target=client, args=(server, over)),
-                threading.Thread(target=cutter, args=(account, proxy, over)),
+                threading.Thread(target=cut_again_and_again, args=(account, proxy, over), kwargs={"longest": 1.5}),
             ]
             for one in clients:
                 one.start()
@@ -133,15 +133,6 @@ def client(server: Dovecot, over: threading.Event) -> None:
                 elif random.random() < 0.1:
                     session.uid("FETCH", str(uid), "(BODY[])")
                     session.uid("STORE", str(uid), "+FLAGS", random.choice([r"(\Flagged)", r"(\Answered)"]))
-
-
-def cutter(account: Served, proxy: CuttingProxy, over: threading.Event) -> None:
-    """End the connection after some commands, again and again."""
-    while not over.wait(random.uniform(0.3, 1.5)):
-        proxy.before = random.random() < 0.5
-        proxy.cut_after(random.randint(1, 12))
-        if account.thread.tally.state == "failed":
-            over.wait(0.2)
 
 
 def main() -> int:

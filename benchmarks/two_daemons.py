@@ -13,7 +13,6 @@ for an act of a daemon.
 import argparse
 import contextlib
 import imaplib
-import os
 import random
 import sys
 import tempfile
@@ -29,12 +28,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/peers"), str(ROOT / "tests/fixtures
 
 from clients import marks  # noqa: E402  the folders of the tests must be known first
 from dovecot import Dovecot, running  # noqa: E402
-from imap_account import SPECIAL, CuttingProxy, Served, served, shown_by  # noqa: E402
+from imap_account import SPECIAL, CuttingProxy, cut_again_and_again, served, shown_by  # noqa: E402
 from tiny_bundle import make  # noqa: E402
-from watching import message, number_of, watching  # noqa: E402
+from watching import labels_by_mark, message, watching  # noqa: E402
 
 from spamlstm.config import Action  # noqa: E402
-from spamlstm.learning.label_store import LabelStore  # noqa: E402
 
 # What the user does with one in twelve messages each. Of three messages, one is ham, one spam and one unsure.
 MOVES = {3: ("INBOX", "Junk"), 6: ("INBOX", "Archive"), 4: ("Junk", "INBOX"), 5: ("Junk", "INBOX")}
@@ -73,36 +71,18 @@ def marks_of(session: imaplib.IMAP4, folder: str) -> set[int]:
     return set(marks(session).values())
 
 
-def cutter(account: Served, proxy: CuttingProxy, over: threading.Event) -> None:
-    """End the connection after some commands, again and again."""
-    while not over.wait(random.uniform(0.3, 3.0)):
-        proxy.before = random.random() < 0.5
-        proxy.cut_after(random.randint(1, 12))
-        if account.thread.tally.state == "failed":
-            over.wait(0.2)
-
-
 @contextlib.contextmanager
 def second(kind: str, server: Dovecot, folder: Path, model: Path, port: int) -> Iterator[Callable[[], dict[int, str]]]:
     """Run the second daemon. Give a function that returns its labels by the marks of the messages."""
     if kind == "maildir":
         (folder / "maildir").mkdir()
         with watching(server.maildir, model=model, folder=folder / "maildir") as daemon:
-            yield lambda: labels_in(folder / "maildir" / "spamlstm")
+            yield lambda: labels_by_mark(folder / "maildir" / "spamlstm")
         print("failures of the Maildir daemon:", daemon.failures()[:5])
         return
     actions = (Action.KEYWORD, Action.FILE) if kind == "strict" else ()
     with served(server, folder / "two", model, port=port, unsure=actions) as account:
         yield account.labels
-
-
-def labels_in(state: Path) -> dict[int, str]:
-    labels = LabelStore.find(state)
-    if labels is None:
-        return {}
-    with contextlib.closing(labels):
-        by_id = {one.id: str(one.label) for one in labels.last()}
-        return {number_of(one.raw): by_id[one.id] for one in labels.examples(after=0, most_bytes=1000)}
 
 
 def work(folder: Path, *, kind: str, count: int, pace: float) -> int:
@@ -115,13 +95,16 @@ def work(folder: Path, *, kind: str, count: int, pace: float) -> int:
         second(kind, server, folder, model, other_proxy.port) as other_labels,
     ):
         user = User(server)
-        pairs = [(account, proxy), (account, other_proxy)]
         threads = [threading.Thread(target=user.run)]
-        threads += [threading.Thread(target=cutter, args=(account, one, user.over)) for account, one in pairs]
+        threads += [
+            threading.Thread(target=cut_again_and_again, args=(account, one, user.over), kwargs={"longest": 3.0})
+            for one in (proxy, other_proxy)
+        ]
         for one in threads:
             one.start()
         for number in range(count):
-            deliver(server, number)
+            # Spam has the test string, so that no label changes its verdict.
+            server.deliver(number, raw=message(number) + (GTUBE if number % 3 == 1 else b""))
             time.sleep(pace)
         settle(server)
         user.over.set()
@@ -134,15 +117,6 @@ def work(folder: Path, *, kind: str, count: int, pace: float) -> int:
         settled = dict(account.tally.settled)
         found = shown_by(server)
     return reported(found, user.moved, labels, count, settled)
-
-
-def deliver(server: Dovecot, number: int) -> None:
-    """Deliver a message. Spam has the test string, so that no label changes its verdict."""
-    name = f"{1_700_000_000 + number}.M1P1.mx"
-    path = server.maildir / "tmp" / name
-    path.write_bytes(message(number) + (GTUBE if number % 3 == 1 else b""))
-    os.chown(path, server.uid, server.gid)
-    path.rename(server.maildir / "new" / name)
 
 
 def settle(server: Dovecot) -> None:
@@ -163,13 +137,14 @@ def reported(
     where = {mark: name for name, folder in found.items() for mark in folder}
     lost = sorted(set(range(count)) - times.keys())
     doubled = sorted(mark for mark, number in times.items() if number > 1)
-    back = sorted(mark for mark, target in moved.items() if target not in [n for n, f in found.items() if mark in f])
-    print(f"{count} messages, { ({name: len(marks) for name, marks in found.items()}) }, the user moved {len(moved)}")
+    back = sorted(mark for mark, target in moved.items() if mark not in found.get(target, ()))
+    sizes = ", ".join(f"{len(folder)} in {name}" for name, folder in found.items())
+    print(f"{count} messages: {sizes}; the user moved {len(moved)}")
     print(f"interrupted moves {settled}")
     print(f"lost {len(lost)} {lost[:9]}, doubled {len(doubled)} {doubled[:9]}, moved back {len(back)} {back[:9]}")
+    wanted = {mark: "spam" if target == "Junk" else "ham" for mark, target in moved.items()}
     wrong_in_all = 0
     for name, given in labels.items():
-        wanted = {mark: "spam" if target == "Junk" else "ham" for mark, target in moved.items()}
         wrong = sorted(mark for mark, label in given.items() if wanted.get(mark) != label)
         # A message that is archived unread gives no label.
         missing = sorted(mark for mark, target in moved.items() if target != "Archive" and mark not in given)

@@ -1,20 +1,26 @@
 """A small model for the daemon in tests with other programs, and a daemon on the mailbox of a real Dovecot."""
 
-import contextlib
 import signal
 
 import pytest
 from dovecot import running
-from watching import number_of, until, watching
+from imap_account import SPECIAL
+from watching import labels_by_mark, until, watching
 
 from spamlstm.daemon.server import ask
-from spamlstm.learning.label_store import LabelStore
 
 
 @pytest.fixture
 def dovecot():
     with running() as server:
         yield server
+
+
+@pytest.fixture
+def server():
+    """A server whose junk folder is marked as such, for IMAP accounts."""
+    with running(SPECIAL) as one:
+        yield one
 
 
 @pytest.fixture
@@ -34,13 +40,7 @@ def visits(tmp_path):
             before = ask(state)["learning"]["rounds"]
             daemon.process.send_signal(signal.SIGHUP)
             until(lambda: ask(state)["learning"]["rounds"] > before)
-            labels = LabelStore.find(state)
-            if labels is None:
-                return {}
-            with contextlib.closing(labels):
-                labels_by_id = {one.id: str(one.label) for one in labels.last()}
-                examples = list(labels.examples(after=0, most_bytes=1000))
-            return {number_of(one.raw): labels_by_id[one.id] for one in examples}
+            return labels_by_mark(state)
 
         until(lambda: ask(state)["learning"]["rounds"])
         return visit

@@ -97,9 +97,9 @@ class Dovecot:
             client.login(user, "secret")
             yield client
 
-    def deliver(self, number: int, folder: str = "") -> None:
-        """Deliver a message that belongs to the owner of the mailbox."""
-        deliver(self.maildir / folder, number, owner=(self.uid, self.gid))
+    def deliver(self, number: int, folder: str = "", *, raw: bytes = b"") -> None:
+        """Deliver `raw`, or the message with a number, which belongs to the owner of the mailbox."""
+        deliver(self.maildir / folder, number, owner=(self.uid, self.gid), raw=raw)
 
     def receive(self, number: int, user: str = "ann", *, raw: bytes = b"") -> None:
         """Deliver `raw`, or the message with a number, by Dovecot's delivery agent, which runs the Sieve script."""

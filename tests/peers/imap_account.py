@@ -1,6 +1,7 @@
 """An IMAP account of a real Dovecot that a thread of this process serves, as the daemon does."""
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -11,11 +12,10 @@ from typing import Self
 
 from dovecot import Dovecot
 from listening import Listening, listening
-from watching import number_of, on_disk, until
+from watching import labels_by_mark, number_of, on_disk, until
 
 from spamlstm.config import Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap.account import Delays, ImapAccount
-from spamlstm.learning.label_store import LabelStore
 from spamlstm.model.classifier import Classifier
 
 SPECIAL = """
@@ -61,13 +61,7 @@ class Served:
 
     def labels(self) -> dict[int, str]:
         """Return the labels by the marks of the messages."""
-        labels = LabelStore.find(self.loop.state)
-        if labels is None:
-            return {}
-        with contextlib.closing(labels):
-            by_id = {one.id: str(one.label) for one in labels.last()}
-            found = labels.examples(after=0, most_bytes=1000)
-            return {number_of(one.raw): by_id[one.id] for one in found if one.id in by_id}  # labels are added meanwhile
+        return labels_by_mark(self.loop.state)
 
     def places(self) -> dict[str, list[int]]:
         """Return the marks of the messages in each folder."""
@@ -204,3 +198,12 @@ def shown_by(server: Dovecot) -> dict[str, list[int]]:
             parts = [one for one in answer if isinstance(one, tuple) and b"Deleted" not in one[0]]
             found[name] = sorted(number_of(header) for _, header in parts)
     return found
+
+
+def cut_again_and_again(account: Served, proxy: CuttingProxy, over: threading.Event, *, longest: float) -> None:
+    """End the connection of an account after some commands, at most `longest` seconds after the last time."""
+    while not over.wait(random.uniform(0.3, longest)):
+        proxy.before = random.random() < 0.5
+        proxy.cut_after(random.randint(1, 12))
+        if account.thread.tally.state == "failed":
+            over.wait(0.2)

@@ -24,12 +24,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def server():
-    with running(SPECIAL) as one:
-        yield one
-
-
 def test_new_mail_is_classified_and_spam_is_filed(server, tiny, tmp_path):
     """Spam gets $Junk and is moved; other mail stays, unread; mail from before the first connection is left alone."""
     for number in range(3):

@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 from clients import moved
-from dovecot import running
-from imap_account import SPECIAL, served
+from imap_account import served
 from watching import until
 
 from spamlstm.config import Action
@@ -15,12 +14,6 @@ pytestmark = [
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
-
-
-@pytest.fixture
-def server():
-    with running(SPECIAL) as one:
-        yield one
 
 
 def test_what_one_daemon_files_is_no_label_for_the_other(server, tiny, tmp_path):

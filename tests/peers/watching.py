@@ -12,6 +12,8 @@ from pathlib import Path
 from import_guard import guarded
 from tiny_bundle import HAM, SPAM, UNSURE
 
+from spamlstm.learning.label_store import LabelStore
+
 ROOT = Path(__file__).resolve().parents[2]
 DELIVERIES = int(os.environ.get("DELIVERIES", "90"))
 """A multiple of three."""
@@ -66,17 +68,28 @@ def number_of(raw: bytes) -> int:
     return int(found[1])
 
 
-def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1)) -> None:
-    """Deliver a message that belongs to `owner`, by link and by rename in turn."""
+def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1), raw: bytes = b"") -> None:
+    """Deliver `raw`, or the message with a number, which belongs to `owner`, by link and by rename in turn."""
     name = f"{int(time.time())}.M1P{number}.mx"
     written, delivered = maildir / "tmp" / name, maildir / "new" / name
-    written.write_bytes(message(number))
+    written.write_bytes(raw or message(number))
     os.chown(written, *owner)
     if number % 2:
         written.rename(delivered)
     else:
         os.link(written, delivered)
         written.unlink()
+
+
+def labels_by_mark(state: Path) -> dict[int, str]:
+    """Return the labels of a state folder by the numbers of their messages."""
+    labels = LabelStore.find(state)
+    if labels is None:
+        return {}
+    with contextlib.closing(labels):
+        by_id = {one.id: str(one.label) for one in labels.last()}
+        found = labels.examples(after=0, most_bytes=1000)
+        return {number_of(one.raw): by_id[one.id] for one in found if one.id in by_id}  # labels are added meanwhile
 
 
 def deliver_all(maildir: Path, owner: tuple[int, int]) -> None:

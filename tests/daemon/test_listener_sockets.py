@@ -1,5 +1,6 @@
 """The sockets of the listeners, and what a reload and a stop mean for their clients."""
 
+import contextlib
 import grp
 import os
 import re
@@ -14,6 +15,7 @@ from listening import PATIENCE, HeldWork, exchange, listening
 from tiny_bundle import HAM, SPAM, make
 
 from spamlstm.config import Config, SpamdConfig
+from spamlstm.daemon.listeners import listener
 from spamlstm.daemon.listeners.judging import JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
@@ -111,3 +113,38 @@ def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     one.requests.submit(late)
     with pytest.raises(JudgingError, match="is stopping"):
         late.answer.result(0)
+
+
+def test_a_reload_answers_what_was_asked(tmp_path, classifier, config):
+    """The loop that changes a listener answers its clients afterwards, so it must not wait for their answers before."""
+    held, answers = HeldWork(), []
+    with listening(tmp_path / "state", classifier, config, work=held) as one:
+        client = threading.Thread(target=lambda: answers.append(exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM)))
+        client.start()
+        assert held.asked.wait(PATIENCE)
+        one.listeners.reconfigure(replace(config, spamd=SpamdConfig(listen=f"unix:{tmp_path}/other.sock")))
+        held.released.set()
+        client.join(PATIENCE)
+        assert exchange(f"{tmp_path}/other.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK\r\nSpam: True")
+    assert [answer.partition(b" ;")[0] for answer in answers] == [b"SPAMD/1.1 0 EX_OK\r\nSpam: True"]
+
+
+def test_a_stop_ends_all_listeners_at_once(tmp_path, classifier, config, monkeypatch, wait):
+    """Slow clients of several listeners delay a stop as long as those of one, or systemd would kill the daemon."""
+    monkeypatch.setattr(listener, "STOP_SECONDS", PATIENCE)
+    held = HeldWork()
+
+    def release():
+        try:
+            wait(lambda: not (tmp_path / "spamd.sock").exists())
+        finally:
+            held.released.set()
+
+    thread = threading.Thread(target=release)
+    with contextlib.ExitStack() as stack:
+        with listening(tmp_path / "state", classifier, config, work=held) as one:
+            own = stack.enter_context(connected(str(one.state / "filter.sock"), 1, first=filter_request(HAM)))
+            assert held.asked.wait(PATIENCE)
+            thread.start()
+        thread.join(PATIENCE)
+        assert own[0].recv(3) == b"OK "

@@ -130,11 +130,14 @@ class Listener:
         self.counts.open = len(self.connections)
         self._resume()
 
-    async def end(self) -> None:
-        """Stop listening, wait for the answers to whole requests, and close the connections."""
+    async def stop_listening(self) -> None:
+        """Close the listening socket. The connections go on."""
         self._is_closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
+
+    async def end(self) -> None:
+        """Wait for the answers to whole requests, and close the connections. Must be called after `stop_listening`."""
         for client, task in self.connections.items():
             client.is_last = True
             if client.is_receiving:

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -53,6 +54,7 @@ class Listeners:
         self._budget = ReceivingBudget()
         self._listeners: dict[str, Listener] = {}
         self._configured: dict[str, AnyListener] = {}
+        self._ending: list[Future[None]] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_error)
         self._answers = AnswerQueue(self._loop)
@@ -105,6 +107,8 @@ class Listeners:
         """
         for name in list(self._listeners):
             self._end(name)
+        for ending in self._ending:
+            ending.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
@@ -131,8 +135,11 @@ class Listeners:
         emit(logging.INFO, "listening", listener=name, address=address)
 
     def _end(self, name: str) -> None:
+        """Stop listening, and let the connections end. This does not wait for them: their answers need the loop."""
         listener = self._listeners.pop(name)
-        asyncio.run_coroutine_threadsafe(listener.end(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(listener.stop_listening(), self._loop).result()
+        self._ending = [one for one in self._ending if not one.done()]
+        self._ending.append(asyncio.run_coroutine_threadsafe(listener.end(), self._loop))
         if listener.counts.address.startswith(UNIX):
             with contextlib.suppress(OSError):
                 Path(listener.counts.address.removeprefix(UNIX)).unlink()

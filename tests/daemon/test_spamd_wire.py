@@ -62,3 +62,9 @@ def test_clients_of_older_protocols(address, request_line, start):
     """
     answer = exchange(address, b"%s\r\nContent-length: %d\r\n\r\n%s" % (request_line, len(SPAM), SPAM))
     assert re.match(start, answer), answer[:200]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.2", "1.4"])
+def test_an_old_ping_has_no_headers(address, version):
+    """Before version 1.5, PING is one line, as monit and other health checks send it. They wait for the answer."""
+    assert exchange(address, f"PING SPAMC/{version}\r\n".encode(), half_close=False) == b"SPAMD/1.5 0 PONG\r\n"

@@ -76,7 +76,8 @@ async def _answer(client: ClientConnection, *, allow_tell: bool) -> bytes:
     request = await _command(client)
     match request.command:
         case "PING":
-            await _read_headers(client, request)
+            if request.version >= (1, 5):  # before, as in monit, the request is this line only
+                await _read_headers(client, request)
             return b"SPAMD/1.5 0 PONG\r\n"
         case "SKIP":
             return b""

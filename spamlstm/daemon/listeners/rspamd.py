@@ -30,6 +30,7 @@ from spamlstm.daemon.listeners.http_message import (
     read_request,
 )
 from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
+from spamlstm.daemon.listeners.listener import MOST_CONNECTIONS
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import REMOVED, REQUIRED, headers, points, symbol
 from spamlstm.message.headers import end_of_head
@@ -59,7 +60,8 @@ async def serve_rspamd(client: ClientConnection, *, password: bytes | None) -> N
             request = await read_request(client)
             if request is None:
                 return
-            keep = request.keeps_connection and loop.time() < end
+            is_full = client.counts.open >= MOST_CONNECTIONS  # then others may wait for a connection
+            keep = request.keeps_connection and loop.time() < end and not is_full
             answer = await _answer(client, request, keep=keep, password=password)
         except HttpError as error:
             client.counts.refused += 1

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 from http_wire import PASSWORD, asked, chunked, post, split
+from listener_clients import connected
 from listening import PATIENCE, exchange
 from tiny_bundle import HAM, SPAM, UNSURE
 
@@ -97,6 +98,17 @@ def test_a_long_connection_ends_between_requests(http, monkeypatch):
     """After some time the answer says that the connection ends, so that the time limit interrupts no request."""
     monkeypatch.setattr(rspamd, "KEEP_SECONDS", 0.0)
     assert split(exchange(http, b"GET /ping HTTP/1.1\r\n\r\n", half_close=False))[2]["Connection"] == "close"
+
+
+def test_busy_connections_give_their_place_to_others(http, monkeypatch):
+    """If there are as many connections as permitted, none is kept, or its client could keep the others waiting."""
+    monkeypatch.setattr(rspamd, "MOST_CONNECTIONS", 2)
+    ping = b"GET /ping HTTP/1.1\r\n\r\n"
+    with connected(http, 1, first=ping) as (busy,):
+        assert split(busy.recv(1000))[2]["Connection"] == "keep-alive"
+        assert split(exchange(http, ping, half_close=False))[2]["Connection"] == "close"
+        busy.sendall(ping)
+        assert split(busy.recv(1000))[2]["Connection"] == "keep-alive"
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])

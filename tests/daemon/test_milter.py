@@ -317,6 +317,16 @@ def test_a_stop_ends_sessions(tmp_path, classifier, config):
         assert (idle.answer(), busy.answer()) == (None, None)
 
 
+def test_a_reload_with_other_limits_keeps_sessions(mta, path, running, config):
+    """The mail of open SMTP sessions is classified as before, and further sessions have the new limits."""
+    running.listeners.reconfigure(replace(config, milter=replace(config.milter, reject_above=5.0)))
+    assert status_of(mta, SPAM).startswith("Yes")
+    with connected_mta(path) as other:
+        other.negotiate()
+        other.content(SPAM)
+        assert other.verdict()[0][0] == b"y"
+
+
 def test_a_daemon_that_stops_classifying_lets_mail_pass(mta, running):
     """If no verdict is possible, the message passes with a header that says so."""
     running.requests.close()

@@ -72,12 +72,15 @@ class Listeners:
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
-        """Listen as configured, and read the files with passwords again. Unchanged listeners keep their connections.
+        """Listen as configured, and read the files with passwords again.
+
+        A listener that keeps its address and group keeps its connections, which go on with the previous settings.
+        Otherwise the mail of open SMTP sessions would pass without a verdict.
 
         Raises UserError if an address cannot be used. The other listeners then run.
         """
         wanted = config.listeners()
-        for name in [name for name, one in self._configured.items() if wanted.get(name) != one]:
+        for name in [name for name, one in self._configured.items() if _socket_of(wanted.get(name)) != _socket_of(one)]:
             del self._configured[name]
             self._end(name)
         failures = []
@@ -88,7 +91,7 @@ class Listeners:
                     self._listeners[name].protocol = protocol
                 else:
                     self._add(name, protocol, self._opened(one, name), str(one.listen))
-                    self._configured[name] = one
+                self._configured[name] = one
             except UserError as error:
                 failures.append(error)
         for address in self._passed.keys() - {parse_address(one.listen or "") for one in wanted.values()}:
@@ -143,6 +146,11 @@ class Listeners:
         if listener.counts.address.startswith(UNIX):
             with contextlib.suppress(OSError):
                 Path(listener.counts.address.removeprefix(UNIX)).unlink()
+
+
+def _socket_of(listener: AnyListener | None) -> tuple[str | None, str | None] | None:
+    """Return the settings that decide which socket a listener opens."""
+    return None if listener is None else (listener.listen, listener.group)
 
 
 def _protocol(listener: AnyListener) -> Protocol:

@@ -15,7 +15,7 @@ from listening import PATIENCE, HeldWork, exchange, listening
 from tiny_bundle import HAM, SPAM, make
 
 from spamlstm.config import Config, SpamdConfig
-from spamlstm.daemon.listeners import listener
+from spamlstm.daemon.listeners import listener, sockets
 from spamlstm.daemon.listeners.judging import JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
@@ -57,6 +57,24 @@ def test_an_address_that_cannot_be_used_is_an_error(tmp_path, classifier, listen
         with pytest.raises(UnavailableError, match=re.escape(words.format(*values))):
             listening(tmp_path / "state", classifier, config).__enter__()
         assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_link_in_the_place_of_the_socket_is_not_followed(tmp_path, config, monkeypatch):
+    """The owner of the folder can replace the new socket by a link. The mode of the other file stays, even for root."""
+    other = tmp_path / "other"
+    other.touch(mode=0o600)
+
+    def replaced(path, *, mode):
+        opened = bound(path, mode=mode)
+        (tmp_path / "spamd.sock").unlink()
+        (tmp_path / "spamd.sock").symlink_to(other)
+        return opened
+
+    bound = sockets._bound
+    monkeypatch.setattr(sockets, "_bound", replaced)
+    with pytest.raises(UnavailableError, match=r"\[spamd\] cannot listen on .*: another file has taken its place"):
+        sockets.opened_socket(config.spamd, "spamd")
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
 
 
 def test_a_socket_file_without_a_server_is_replaced(tmp_path, classifier, config):

@@ -73,14 +73,25 @@ def _unix_socket(path: str, group: str | None) -> socket.socket:
             Path(path).unlink()
     opened = _bound(path, mode=0o600)
     try:
-        if number is not None:
-            os.chown(path, -1, number)
-        Path(path).chmod(0o660)
+        _permit_group(path, number)
     except BaseException:
         opened.close()
         Path(path).unlink(missing_ok=True)
         raise
     return opened
+
+
+def _permit_group(path: str, number: int | None) -> None:
+    """Let a group connect to a new socket. The owner of its folder may have replaced it by a link to another file."""
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(file).st_mode):
+            raise UnavailableError("another file has taken its place")
+        if number is not None:
+            os.chown(f"/proc/self/fd/{file}", -1, number)
+        Path(f"/proc/self/fd/{file}").chmod(0o660)
+    finally:
+        os.close(file)
 
 
 def _is_served(path: str) -> bool:

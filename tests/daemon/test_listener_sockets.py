@@ -117,6 +117,18 @@ def test_listeners_follow_the_configuration(tmp_path, running, config):
     assert exchange(str(running.state / "filter.sock"), filter_request(HAM)).startswith(b"OK ham ")
 
 
+def test_a_listener_stays_if_its_new_address_cannot_be_used(tmp_path, running, config):
+    """After a reload with a mistake, clients are served as before. The next reload without mistakes takes effect."""
+    ping, other = b"PING SPAMC/1.5\r\n\r\n", replace(config, spamd=SpamdConfig(listen=f"unix:{tmp_path}/other.sock"))
+    wrong = replace(config, spamd=SpamdConfig(listen=f"unix:{tmp_path}/no/s"))
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match=r"\[spamd\] cannot listen on"):
+            running.listeners.reconfigure(wrong)
+        assert exchange(f"{tmp_path}/spamd.sock", ping) == b"SPAMD/1.5 0 PONG\r\n"
+    running.listeners.reconfigure(other)
+    assert exchange(f"{tmp_path}/other.sock", ping) == b"SPAMD/1.5 0 PONG\r\n"
+
+
 def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     """A client whose whole request was received gets its answer although the daemon stops, a late client an error."""
     held, answers = HeldWork(), []

@@ -77,27 +77,35 @@ class Listeners:
         A listener that keeps its address and group keeps its connections, which go on with the previous settings.
         Otherwise the mail of open SMTP sessions would pass without a verdict.
 
-        Raises UserError if an address cannot be used. The other listeners then run.
+        Raises UserError if an address cannot be used. This listener then stays as it was, and the others run.
         """
         wanted = config.listeners()
-        for name in [name for name, one in self._configured.items() if _socket_of(wanted.get(name)) != _socket_of(one)]:
+        ended = {name: one for name, one in self._configured.items() if _socket_of(wanted.get(name)) != _socket_of(one)}
+        for name in ended:
             del self._configured[name]
             self._end(name)
         failures = []
         for name, one in wanted.items():
             try:
-                protocol = _protocol(one)
-                if name in self._configured:
-                    self._listeners[name].protocol = protocol
-                else:
-                    self._add(name, protocol, self._opened(one, name), str(one.listen))
-                self._configured[name] = one
+                self._serve(name, one)
             except UserError as error:
                 failures.append(error)
+        for name in (ended.keys() & wanted.keys()) - self._configured.keys():
+            with contextlib.suppress(UserError):  # another listener may have the address now
+                self._serve(name, ended[name])
         for address in self._passed.keys() - {parse_address(one.listen or "") for one in wanted.values()}:
             emit(logging.WARNING, "socket-unused", address=str(address), why="no listener has this address")
         if failures:
             raise failures[0]
+
+    def _serve(self, name: str, one: AnyListener) -> None:
+        """Serve a listener as configured. Its socket is opened unless it is open already."""
+        protocol = _protocol(one)
+        if name in self._configured:
+            self._listeners[name].protocol = protocol
+        else:
+            self._add(name, protocol, self._opened(one, name), str(one.listen))
+        self._configured[name] = one
 
     def snapshot(self) -> dict[str, Any]:
         """Return the numbers of each listener as a JSON-serializable dict."""

@@ -68,7 +68,7 @@ async def serve_rspamd(client: ClientConnection, *, password: bytes | None) -> N
             head_only = request is not None and request.method == "HEAD"
             keep, answer = False, http_failure(error, head_only=head_only)
         await client.send(answer)
-        if not keep:
+        if not keep or client.is_last:
             return
         client.next_request()
         await asyncio.sleep(0)  # other clients come before requests that this client has sent already

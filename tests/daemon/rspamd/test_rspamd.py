@@ -1,11 +1,13 @@
 """The listener for rspamd's HTTP: verdicts, status, and the connections of clients."""
 
+import contextlib
 import socket
+import threading
 
 import pytest
 from http_wire import PASSWORD, asked, chunked, post, split
 from listener_clients import connected
-from listening import PATIENCE, exchange
+from listening import PATIENCE, HeldWork, exchange, listening
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm import __version__
@@ -109,6 +111,25 @@ def test_busy_connections_give_their_place_to_others(http, monkeypatch):
         assert split(exchange(http, ping, half_close=False))[2]["Connection"] == "close"
         busy.sendall(ping)
         assert split(busy.recv(1000))[2]["Connection"] == "keep-alive"
+
+
+def test_a_stop_ends_connections_after_their_answers(tmp_path, classifier, config, wait):
+    """A client that keeps its connection gets the answer that it waits for, and a stop does not wait for another."""
+    held, http = HeldWork(), tmp_path / "http.sock"
+
+    def release():
+        wait(lambda: not http.exists())
+        held.released.set()
+
+    request = post("/checkv2", SPAM).replace(b"Connection: close\r\n", b"")
+    with contextlib.ExitStack() as stack:
+        with listening(tmp_path / "state", classifier, config, work=held) as one:
+            (client,) = stack.enter_context(connected(str(http), 1, first=request))
+            assert held.asked.wait(PATIENCE)
+            counts = one.listeners._listeners["http"].counts
+            threading.Thread(target=release).start()
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+        assert counts.dropped == 0
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])

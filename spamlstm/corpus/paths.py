@@ -171,42 +171,43 @@ def _is_delivered(path: str) -> bool:
 
 def _folder(path: str, skips: Skips) -> Iterator[Found]:
     empty = True
-    for found in _below(path, path, set(), skips):
+    for found in _below(path, skips):
         empty = False
         yield found
     if empty:
         yield UnreadablePath(path, NO_MAIL)
 
 
-def _below(path: str, top: str, known: set[tuple[int, int]], skips: Skips) -> Iterator[Found]:
-    """Yield the messages in a folder and its subfolders. `top` is the given path.
-
-    Folders in `known` are skipped, and each folder that is read is added to `known` (device and inode).
-    """
-    try:
-        status = os.stat(path)
-        if (status.st_dev, status.st_ino) in known:
-            return
-        known.add((status.st_dev, status.st_ino))
-        with os.scandir(path) as entries:
-            listed = sorted((entry.name, _is_directory(entry), _is_foreign(entry)) for entry in entries)
-    except OSError as error:
-        yield UnreadablePath(path, reason_of(error))
-        return
-    yield from (UnreadablePath(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
-    folders = [name for name, is_folder, is_foreign in listed if is_folder and not is_foreign]
-    # `tmp` is not required, because backups of Maildirs may omit this empty folder.
-    maildir = set(DELIVERED) <= set(folders)
-    if maildir and path != top and skips(top, path[len(top) :].lstrip("/")):
-        return
-    if maildir:
-        for part in DELIVERED:
-            yield from _delivered(os.path.join(path, part))
-    else:
-        yield from _files(path, [name for name, is_folder, is_foreign in listed if not is_folder and not is_foreign])
-    for name in folders:
-        if not (maildir and name in PARTS):
-            yield from _below(os.path.join(path, name), top, known, skips)
+def _below(top: str, skips: Skips) -> Iterator[Found]:
+    """Yield the messages in the given folder `top` and in all its subfolders, each folder before its subfolders."""
+    known: set[tuple[int, int]] = set()  # device and inode of each folder that was read
+    pending = [top]  # a list, because folders may be nested more deeply than Python calls functions
+    while pending:
+        path = pending.pop()
+        try:
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in known:
+                continue
+            known.add((status.st_dev, status.st_ino))
+            with os.scandir(path) as entries:
+                listed = sorted((entry.name, _is_directory(entry), _is_foreign(entry)) for entry in entries)
+        except OSError as error:
+            yield UnreadablePath(path, reason_of(error))
+            continue
+        yield from (UnreadablePath(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
+        folders = [name for name, is_folder, is_foreign in listed if is_folder and not is_foreign]
+        files = [name for name, is_folder, is_foreign in listed if not is_folder and not is_foreign]
+        # `tmp` is not required, because backups of Maildirs may omit this empty folder.
+        maildir = set(DELIVERED) <= set(folders)
+        if maildir and path != top and skips(top, path[len(top) :].lstrip("/")):
+            continue
+        if maildir:
+            for part in DELIVERED:
+                yield from _delivered(os.path.join(path, part))
+            folders = [name for name in folders if name not in PARTS]
+        else:
+            yield from _files(path, files)
+        pending += [os.path.join(path, name) for name in reversed(folders)]
 
 
 def _is_foreign(entry: os.DirEntry[str]) -> bool:
@@ -260,7 +261,7 @@ def _if_mail(path: str) -> Iterator[Found]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open_regular(path) as stream:
-            head = stream.read(mbox.HEAD)
+            head = _read_most(stream, mbox.HEAD)
     except OSError as error:
         yield UnreadablePath(path, reason_of(error))
         return

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,35 @@ def test_loops_of_links_end(tmp_path):
     (tmp_path / "in" / "a.eml").write_bytes(HAM)
     (tmp_path / "in" / "again").symlink_to(tmp_path)
     assert names(tmp_path) == [str(tmp_path / "in" / "a.eml")]
+
+
+@pytest.fixture
+def deep(tmp_path, monkeypatch):
+    """A folder with one message below more folders than Python permits nested calls."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        monkeypatch.chdir("d")
+    Path("one.eml").write_bytes(HAM)
+    yield tmp_path / "d"
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # pytest would run out of nested calls
+
+
+def test_folders_nested_deeply(deep):
+    """Mail is found however deeply its folder is nested."""
+    assert names(deep) == [f"{deep}{'/d' * 1199}/one.eml"]
+
+
+def test_a_file_that_has_no_data_yet(tmp_path, monkeypatch):
+    """A file of the kernel that has no data yet, such as trace_pipe in /sys, is not mail."""
+
+    class Empty(io.BytesIO):
+        def read(self, _most=-1):
+            return None
+
+    (tmp_path / "trace_pipe").touch()
+    monkeypatch.setattr(paths, "open_regular", lambda _path: Empty())
+    assert names(tmp_path) == [str(tmp_path)]
 
 
 def test_a_link_to_itself(tmp_path):

@@ -1,12 +1,14 @@
 """`spamlstm evaluate`: classify labelled mail, print the error rates, and write reports."""
 
 import json as jsons
+import os
+import stat
 from pathlib import Path
 
 from spamlstm import progress
 from spamlstm.cli.terminal import console, error_console
 from spamlstm.corpus import labelled_mail
-from spamlstm.errors import OutputError
+from spamlstm.errors import OutputError, UserError
 from spamlstm.evaluation import evaluate, report, trec_protocol
 from spamlstm.wording import counted
 
@@ -22,13 +24,10 @@ def evaluate_corpora(
 ) -> None:
     """Evaluate the model on the corpora, write the files `json`, `html` and `plot` if given, and print a table.
 
-    Each file is written completely or not at all. Raises OutputError if the folder of a file is missing.
+    Each file is written completely or not at all. Raises OutputError if a file cannot be written.
     """
     task = None if feedback is None else trec_protocol.Feedback.parse(feedback)
-    # An evaluation takes minutes, so the folders are checked before it.
-    for target in filter(None, (json, html, plot)):
-        if not target.parent.is_dir():
-            raise OutputError(f"{target} cannot be written: the folder {target.parent} does not exist")
+    _check_targets([target for target in (json, html, plot) if target is not None])
     counts = [labelled_mail.count_labelled(path) for path in corpora]
     total = None if None in counts else sum(filter(None, counts))
     with progress.show_progress(error_console(), "classified", total) as tell:
@@ -49,3 +48,18 @@ def evaluate_corpora(
     report.print_table(evaluation, console())
     if online is not None:
         error_console().print(f"feedback {task}: {counted(online.labelled, 'label')} learned")
+
+
+def _check_targets(targets: list[Path]) -> None:
+    """Raise an error for a file that would not be written, before an evaluation that takes minutes.
+
+    A file is written beside its place and then renamed, which would replace a device such as /dev/stdout, a FIFO or a
+    link by a regular file.
+    """
+    for target in targets:
+        if not target.parent.is_dir():
+            raise OutputError(f"{target} cannot be written: the folder {target.parent} does not exist")
+        if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
+            raise UserError(f"{target} is not a regular file; name another file")
+    if len({os.path.abspath(target) for target in targets}) < len(targets):  # noqa: PTH100  does not follow links
+        raise UserError("two options name the same file; give each its own file")

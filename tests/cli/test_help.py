@@ -1,5 +1,7 @@
 """--help: panels, whole summaries, an example for each command; and the closed table of exit statuses."""
 
+import os
+
 import pytest
 import typer
 from tiny_bundle import HAM, SPAM
@@ -94,6 +96,24 @@ def test_a_report_that_cannot_be_written(spamlstm, tmp_path):
     """`evaluate` checks that its files can be written before it begins; the status is 74."""
     status, _, err = spamlstm("evaluate", tmp_path, "--json", tmp_path / "missing" / "out.json")
     assert (status, "cannot be written" in err) == (74, True)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+@pytest.mark.parametrize("options", [("--json",), ("--report",), ("--online", "--plot")])
+def test_a_report_replaces_files_only(spamlstm, tmp_path, kind, options):
+    """A FIFO, a link or a device such as /dev/stdout is refused (64) and not replaced by a file."""
+    target = tmp_path / "out"
+    {"fifo": os.mkfifo, "link": lambda path: path.symlink_to("/dev/null"), "folder": os.mkdir}[kind](target)
+    before = target.lstat()
+    status, _, err = spamlstm("evaluate", tmp_path, *options, target)
+    assert (status, err) == (64, f"spamlstm: {target} is not a regular file; name another file\n")
+    assert target.lstat() == before
+
+
+def test_reports_need_files_of_their_own(spamlstm, tmp_path):
+    """Two reports in one file are refused, because one would be lost."""
+    status, _, err = spamlstm("evaluate", tmp_path, "--json", tmp_path / "out", "--report", f"{tmp_path}/./out")
+    assert (status, err) == (64, "spamlstm: two options name the same file; give each its own file\n")
 
 
 def test_a_report_is_written_before_the_table(spamlstm, tmp_path, monkeypatch):

@@ -178,10 +178,11 @@ def _signals_while_starting() -> Iterator[list[int]]:
 
     If the block raises an error, the handlers from before the block are restored.
     """
+    # An exception would not end the process if it came during an import, which may replace it by an error of its own.
     requests: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, lambda number, _: requests.append(number))
     try:
         yield requests

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 
-def interrupted(module, *command, root, inside="import", before=""):
+def interrupted(module, *command, root, inside="import", before="", by="SIGINT", environment=None):
     """Run a command that is interrupted when it imports a module; returns (status, output, complaints)."""
     script = f"""
 import os, signal, sys
@@ -19,7 +19,7 @@ class Ignored:
 class Finder:
     def find_spec(name, path=None, target=None):
         if name == {module!r}:
-            {"Ignored()" if inside == "callback" else "os.kill(os.getpid(), signal.SIGINT)"}
+            {"Ignored()" if inside == "callback" else f"os.kill(os.getpid(), signal.{by})"}
 
 sys.meta_path.insert(0, Finder)
 sys.argv[1:] = {list(command)!r}
@@ -28,7 +28,12 @@ from spamlstm.cli import main
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        [sys.executable, "-c", script],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -64,6 +69,16 @@ def test_an_ignored_interrupt_stays_ignored(root):
     status, output, complaints = interrupted("spamlstm.cli.model", "model", "list", root=root, before=before)
     assert (status, complaints) == (0, b"")
     assert b"default" in output
+
+
+@pytest.mark.parametrize("stopped_by", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("module", ["onnxruntime", "tokenizers"])
+def test_a_daemon_that_is_stopped_while_it_starts(root, environment, tmp_path, module, stopped_by):
+    """A daemon that is stopped while it loads its libraries or its model ends with 0 and without a word."""
+    for part in ("new", "cur", "tmp"):
+        (tmp_path / part).mkdir()
+    result = interrupted(module, "run", str(tmp_path), root=root, by=stopped_by, environment=environment)
+    assert result == (0, b"", b"")
 
 
 def test_a_failed_start_restores_the_signal_handlers(spamlstm, tmp_path):

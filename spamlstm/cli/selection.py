@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spamlstm.config import Config, ImapConfig, LabelScope, MaildirConfig, load_found_config
 from spamlstm.config.locations import personal_dir, state_dir
-from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.config.maildirs import absolute, expand_maildirs
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir.names import is_maildir
 
@@ -112,7 +112,7 @@ def _check(maildir: Path) -> None:
 def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
     """Return the section that applies to a Maildir and the Maildir's path. The section is limited to this Maildir."""
     path, section = _configured(config, maildir) or (
-        os.path.abspath(maildir),  # noqa: PTH100  does not follow links
+        absolute(os.path.abspath(maildir)),  # noqa: PTH100  does not follow links
         MaildirConfig(""),
     )
     return replace(section, path=glob.escape(path)), path

@@ -14,7 +14,9 @@ Glob = Callable[[str], Iterable[str]]
 
 def absolute(path: str) -> str:
     """Return `path` with ~ and ~user resolved and slashes normalised. ~user is unchanged if no such user exists."""
-    return os.path.normpath(os.path.expanduser(path))  # noqa: PTH111  pathlib raises for an unknown user
+    normal = os.path.normpath(os.path.expanduser(path))  # noqa: PTH111  pathlib raises for an unknown user
+    # As POSIX permits, normpath keeps two slashes at the beginning. In Linux they mean the same as one.
+    return normal[1:] if normal.startswith("//") else normal
 
 
 def has_magic(path: str) -> bool:

@@ -77,7 +77,7 @@ def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
     If there are problems, the configuration is incomplete. Invalid contents do not raise.
     """
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # editors of Windows write a byte order mark
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

@@ -14,6 +14,7 @@ def test_home_is_resolved(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
     assert absolute("~//Maildir/") == "/home/ann/Maildir"
     assert absolute("~root/Maildir").endswith("root/Maildir")
+    assert absolute("//var//vmail/ann") == "/var/vmail/ann"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,13 @@ def test_the_defaults_are_cautious():
     assert not values.Config().is_dry(section)
 
 
+def test_a_file_of_windows(tmp_path):
+    """A file with a byte order mark and with the line ends of Windows is read as any other."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbf[[maildir]]\r\npath = "/m"\r\n')
+    assert load_config(path).maildirs == (values.MaildirConfig("/m"),)
+
+
 def test_an_empty_file_changes_nothing(tmp_path):
     """An empty file means the defaults."""
     assert load_config(written(tmp_path, "")) == values.Config()

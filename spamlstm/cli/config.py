@@ -27,13 +27,14 @@ from spamlstm.config import (
 )
 from spamlstm.config.addresses import UNIX, UnixAddress, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
-from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
+from spamlstm.config.maildirs import absolute, expand_maildirs, folder_identity, has_magic
 from spamlstm.config.ownership import group_number
 from spamlstm.config.passwords import read_password
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
 from spamlstm.daemon.imap.accounts import check_imap_installed
+from spamlstm.daemon.listeners.sockets import other_file
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
@@ -141,8 +142,11 @@ def _listener(name: str, listener: ListenerConfig) -> Iterator[_Line]:
 def _obstacles(listener: ListenerConfig) -> Iterator[str]:
     """Yield the reasons for which the daemon cannot open a listener."""
     address = parse_address(listener.listen or "")
-    if isinstance(address, UnixAddress) and not address.path.startswith(_MADE_BY_SYSTEMD):
-        yield from _missing_folder(Path(address.path))
+    if isinstance(address, UnixAddress):
+        if not address.path.startswith(_MADE_BY_SYSTEMD):
+            yield from _missing_folder(Path(address.path))
+        if other := other_file(address.path):
+            yield other
     if listener.group:
         try:
             group_number(listener.group)
@@ -167,7 +171,9 @@ def _metrics(metrics: MetricsConfig) -> Iterator[_Line]:
     if metrics.textfile:
         file = Path(absolute(metrics.textfile))
         yield _Line(f"  {file}")
-        yield from (_Line(f"    cannot write: {why}", _Kind.OBSTACLE) for why in _missing_folder(file))
+        why = f"{file} is a folder; name a file" if file.is_dir() else "".join(_missing_folder(file))
+        if why:
+            yield _Line(f"    cannot write: {why}", _Kind.OBSTACLE)
 
 
 def _limits(milter: MilterConfig) -> Iterator[str]:
@@ -218,7 +224,8 @@ def _nothing_found() -> str:
 def _sections(config: Config) -> Iterator[_Line]:
     usable: dict[int, list[Path]] = defaultdict(list)
     refused: dict[int, list[str]] = defaultdict(list)
-    for path, section in expand_maildirs(config.maildirs).items():
+    expanded = expand_maildirs(config.maildirs)
+    for path, section in expanded.items():
         why = _refusal(path)
         if why:
             refused[id(section)].append(why)
@@ -235,9 +242,19 @@ def _sections(config: Config) -> Iterator[_Line]:
             yield _Line(f"    and {len(found) - _LISTED} more")
         yield from (_Line(f"    not used: {why}", _Kind.OBSTACLE) for why in refused[id(section)])
         if not found and not refused[id(section)] and not has_magic(section.path):
-            yield _Line(f"    not watched yet: {why_not_maildir(absolute(section.path))}", _Kind.MISSING)
+            yield _unused(absolute(section.path), expanded)
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield _Line('  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".')
+
+
+def _unused(name: str, expanded: Iterable[Path]) -> _Line:
+    """Return the line about the path of a section to which no folder belongs."""
+    identity = folder_identity(name)
+    other = next((path for path in expanded if identity and folder_identity(str(path)) == identity), Path(name))
+    if str(other) == name:
+        return _Line(f"    not watched yet: {why_not_maildir(name)}", _Kind.MISSING)
+    why = f"{name} is the same folder as {other}; remove one of the two sections"
+    return _Line(f"    not used: {why}", _Kind.OBSTACLE)
 
 
 def _refusal(path: Path) -> str:
@@ -253,6 +270,9 @@ def _refusal(path: Path) -> str:
 
 def _maildir(path: Path, section: MaildirConfig) -> _Line:
     """Return the line about a Maildir, with the folder to which its spam is filed."""
+    if is_maildir(str(path.parent)):
+        why = f"it is a folder of the Maildir {path.parent}, whose inbox alone is filtered; name that Maildir instead"
+        return _Line(f"    {path}: cannot be used as a Maildir, as {why}", _Kind.OBSTACLE)
     if Action.FILE not in (*section.spam, *section.unsure):
         return _Line(f"    {path}")
     try:

@@ -341,6 +341,45 @@ def test_check_names_a_maildir_that_is_missing(spamlstm, home):
     ]
 
 
+def test_check_names_a_section_for_the_folder_of_another(spamlstm, home):
+    """A link to the Maildir of another section has no effect, and is a problem that names the other path."""
+    maildirs.make(home / "Maildir")
+    (home / "link").symlink_to("Maildir")
+    (home / "c.toml").write_text(f'[[maildir]]\npath = "{home}/link"\n[[maildir]]\npath = "{home}/Maildir"\n')
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert (status, "has 1 problem, see" in out) == (78, True)
+    assert f"    not used: {home}/link is the same folder as {home}/Maildir; remove one of the two sections\n" in out
+
+
+def test_check_names_a_maildir_in_a_maildir(spamlstm, home):
+    """A folder of a Maildir is no Maildir of its own, as for the commands that take a Maildir."""
+    maildirs.make(home / "Maildir")
+    maildirs.make(home / "Maildir" / ".Archive")
+    (home / "c.toml").write_text('[[maildir]]\npath = "~/Maildir/.*"\n')
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert (status, "has 1 problem, see" in out) == (78, True)
+    why = f"it is a folder of the Maildir {home}/Maildir, whose inbox alone is filtered; name that Maildir instead"
+    assert f"    {home}/Maildir/.Archive: cannot be used as a Maildir, as {why}\n" in out
+
+
+def test_check_names_files_in_the_place_of_others(spamlstm, tmp_path):
+    """A file in the place of a socket, and a folder in the place of the metrics, are found; `run` says the same."""
+    (tmp_path / "file").touch()
+    (tmp_path / "s.prom").mkdir()
+    (tmp_path / "c.toml").write_text(
+        f'[metrics]\ntextfile = "{tmp_path}/s.prom"\n[spamd]\nlisten = "unix:{tmp_path}/file"\n'
+    )
+    status, out, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    why = f"{tmp_path}/file exists and is not a socket; remove it, or name another path"
+    assert status == 78
+    assert [line.strip() for line in out.splitlines() if line.startswith("    ")] == [
+        f"cannot listen: {why}",
+        f"cannot write: {tmp_path}/s.prom is a folder; name a file",
+    ]
+    status, _, error = spamlstm("run", "--config", tmp_path / "c.toml")
+    assert (status, f"[spamd] cannot listen on unix:{tmp_path}/file: {why}\n" in error) == (69, True)
+
+
 def test_check_refuses_entries_that_match_nothing(spamlstm, home):
     """A negated entry and an IP address are errors; the address of a list is not."""
     (home / "c.toml").write_text('[policy]\nallow = ["list:a@x.org", "!b@x.org", "192.0.2.1"]\n')

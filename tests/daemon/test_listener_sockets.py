@@ -38,7 +38,7 @@ def test_the_modes_of_the_sockets(tmp_path, classifier):
     ("listen", "group", "words"),
     [
         ("unix:{0}/no/s", None, "the folder {0}/no does not exist"),
-        ("unix:{0}/file", None, "in use"),
+        ("unix:{0}/file", None, "{0}/file exists and is not a socket; remove it"),
         ("unix:{0}/served", None, "in use"),
         ("127.0.0.1:{1}", None, "in use"),
         ("unix:{0}/s", "no-such-group", "there is no group 'no-such-group'"),

@@ -41,9 +41,20 @@ def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
         raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
 
 
+def other_file(path: str) -> str:
+    """Return a sentence if a file that is no socket has the path of a socket, otherwise an empty string."""
+    try:
+        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return ""
+    return "" if is_socket else f"{path} exists and is not a socket; remove it, or name another path"
+
+
 def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConfig) -> str:
     if isinstance(error, FileNotFoundError) and isinstance(address, UnixAddress):
         return f"the folder {Path(address.path).parent} does not exist; create it, or name another folder"
+    if isinstance(address, UnixAddress) and (other := other_file(address.path)):
+        return other
     if config.group and error.filename is not None and isinstance(address, UnixAddress):
         return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:

@@ -125,6 +125,12 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF not in _TEMPORARY
 
 
+def explained(error: sqlite3.DatabaseError) -> str:
+    """Return the message of an error. A full disk may be the reason of an I/O error, which SQLite does not say."""
+    is_io = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return f"{error}; is the disk full?" if is_io else str(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     """A context manager that replaces SQLite errors and CellErrors in its block by errors with a readable message.
@@ -149,7 +155,7 @@ class Explained:
         if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
             raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
-            raise TemporaryError(f"{self.shown} cannot be used now: {error}") from error
+            raise TemporaryError(f"{self.shown} cannot be used now: {explained(error)}") from error
 
 
 def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None:

@@ -139,7 +139,7 @@ def _filter(options: FilterOptions) -> int:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  no error may lose mail
-        why = str(error) or type(error).__name__
+        why = _why(error)
         if options.tempfail:
             _say(f"{why}; try again later")
             return _TEMPORARY
@@ -148,6 +148,13 @@ def _filter(options: FilterOptions) -> int:
         return _ERROR if options.bogofilter else _UNSURE if options.exit_code else _OK
     _write(filtered)
     return _status(options, verdict)
+
+
+def _why(error: BaseException) -> str:
+    """Return what an error says, without the number of an error of the system."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror.lower()}"
+    return str(error) or type(error).__name__
 
 
 def _status(options: FilterOptions, verdict: str) -> int:

@@ -43,12 +43,11 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
 
     Raises NoInputError if the file cannot be read, and DataError if it cannot be imported.
     """
-    with (
-        reading(file),
-        open_any(file) as stream,
-        label_export.staged_labels(stream, name=str(file)) as staged,
-        contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels,
-    ):
+    with contextlib.ExitStack() as stack:
+        with reading(file):
+            stream = stack.enter_context(open_any(file))
+            staged = stack.enter_context(label_export.staged_labels(stream, name=str(file)))
+        labels = stack.enter_context(contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)))
         counts = label_merge.merge_labels(labels, staged)
         if not dry_run:
             trainer = Trainer(labels, tell=note)

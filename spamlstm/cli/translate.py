@@ -89,7 +89,10 @@ def _translate(error: BaseException) -> int:
         if error.errno == errno.EBADF:
             _say("standard output is closed; redirect it to a file or to /dev/null")
             return ExitStatus.IO
-        _say(f"{f'{error.filename}: ' if error.filename else ''}{reason_of(error)}")
+        # Only the current folder is looked up without a name.
+        is_current = isinstance(error, FileNotFoundError) and not error.filename
+        name = "the current folder: " if is_current else f"{error.filename}: " if error.filename else ""
+        _say(f"{name}{reason_of(error)}")
         return ExitStatus.IO
     return _database_error(error) or _bug(error)
 
@@ -144,13 +147,13 @@ def _database_error(error: BaseException) -> int:
 
     if not isinstance(error, sqlite3.Error):
         return 0
-    from spamlstm.database import is_damage
+    from spamlstm.database import explained, is_damage
 
     if is_damage(error):
         _say(f"a database in the state folder is damaged ({error}); move it away to begin anew")
         return ExitStatus.DATA
     if isinstance(error, sqlite3.OperationalError):
-        _say(f"a database in the state folder cannot be used at the moment: {error}")
+        _say(f"a database in the state folder cannot be used at the moment: {explained(error)}")
         return ExitStatus.TEMPORARY
     return 0
 

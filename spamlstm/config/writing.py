@@ -14,7 +14,7 @@ from typing import Any
 from spamlstm.config.locations import config_files
 from spamlstm.config.ownership import group_number
 from spamlstm.config.values import Config
-from spamlstm.errors import UserError
+from spamlstm.errors import OutputError, UserError, reason_of
 from spamlstm.files import CREATE, make_private
 
 _UNSET = {
@@ -67,6 +67,9 @@ def write_default(path: Path, *, group: str | None = None) -> None:
     except PermissionError as error:
         path.unlink()
         raise UserError(f"you cannot give {path} to the group {group}; run the command as root") from error
+    except OSError as error:
+        path.unlink()
+        raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
     except BaseException:
         path.unlink()
         raise

@@ -69,6 +69,15 @@ def test_verbose_and_quiet(spamlstm, folder):
         assert spamlstm(*arguments, folder)[0] == 64
 
 
+def test_a_current_folder_that_was_removed(spamlstm, tmp_path, monkeypatch):
+    """The error names the current folder if it is gone."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    status, _, err = spamlstm("config", "init", "--path", "x.toml")
+    assert (status, err) == (74, "spamlstm: the current folder: no such file or directory\n")
+
+
 def test_ctrl_c_while_loading_is_no_bug(spamlstm, monkeypatch, folder):
     """An import that fails because of Ctrl-C ends with 130, whatever it raises."""
 

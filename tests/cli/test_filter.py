@@ -57,6 +57,14 @@ def test_exit_statuses(filtered, daemon, options, statuses):
     assert tuple(filtered(KINDS[kind], *options)[0] for kind in ("ham", "spam", "unsure")) == statuses
 
 
+def test_a_warning_about_a_file_is_a_sentence(filtered):
+    """An error of the system is written as in other commands: the file, then the reason."""
+    state = "/" + "x" * 300
+    status, output, complaints = filtered(SPAM, "--state", state)
+    last = f"spamlstm: {state}/labels.sqlite: file name too long; the message was not classified\n"
+    assert (status, output, complaints.endswith(last)) == (0, SPAM, True)
+
+
 def test_bogofilter(filtered, daemon):
     """Rules for bogofilter find its header, and a forged one is removed."""
     _, output, _ = filtered(b"X-Bogosity: Ham, tests=bogofilter\n" + SPAM, "--bogofilter")

@@ -83,6 +83,16 @@ def test_a_file_that_is_no_export_creates_no_labels(spamlstm, message, tmp_path,
     assert not state.exists()
 
 
+def test_an_import_names_the_file_that_failed(spamlstm, message, tmp_path, state):
+    """If the label store cannot be opened, the error names it and not the file that is imported."""
+    spamlstm("label", "spam", message)
+    spamlstm("labels", "export", tmp_path / "labels.gz")
+    (state / "labels.sqlite").unlink()
+    (state / "labels.sqlite").mkdir()
+    status, _, err = spamlstm("labels", "import", tmp_path / "labels.gz")
+    assert (status, err) == (74, f"spamlstm: {state}/labels.sqlite: is a directory\n")
+
+
 def test_imported_labels_are_scored_by_the_present_model(spamlstm, message, tmp_path, monkeypatch):
     """Labels from a time with another model are scored again by the present model."""
     spamlstm("label", "spam", message)

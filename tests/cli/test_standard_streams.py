@@ -116,6 +116,31 @@ def test_a_full_standard_output(tiny, folder):
     assert (process.returncode, err) == (74, b"spamlstm: standard output cannot be written: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "end"),
+    [
+        ("config init --path x.toml", 74, "x.toml cannot be written: file too large"),
+        ("labels --state .", 75, "labels.sqlite cannot be used now: disk I/O error; is the disk full?"),
+    ],
+)
+def test_a_file_that_cannot_be_written(tiny, tmp_path, command, status, end):
+    """The error names the file, and nothing is left of it. SQLite does not say that a disk is full, so we ask."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "labels.sqlite").touch(mode=0o600)
+    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+    limited += "runpy.run_module('spamlstm', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "SPAMLSTM_MODEL": str(tiny)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.endswith(f"{end}\n"), done.stderr.count("\n")) == (status, True, 1)
+    assert not (tmp_path / "x.toml").exists()
+
+
 def test_an_ascii_standard_output(tiny, tmp_path):
     """Characters that the encoding of standard output lacks are escaped; bytes of file names stay as they are."""
     (tmp_path / "gr\u00fc\u00dfe").mkdir()

@@ -218,7 +218,7 @@ class FolderReader:
         is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
         # Unknown messages that arrive in bulk, or with their folder, get no label.
         is_import = (
-            known.role is FolderRole.JUNK and not is_known and (known.id in work.bulk or _came_with(visit, listed))
+            known.role is FolderRole.JUNK and not is_known and (known.id in work.bulk or visit.came_with(listed))
         )
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = FileEvidence.of(listed.name, stored)
@@ -230,7 +230,11 @@ class FolderReader:
                 work.named[key_of(known, file)] = named_at(listed.name)
 
     def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
-        """Return the result of a comparison, or None if the message has too many files to be compared."""
+        """Return the result of a comparison, or None if the message is not compared now.
+
+        A message that this program or its user may have moved while the folders were read is compared at the next
+        visit. A message with too many files is never compared.
+        """
         time, now = self._clock(), {}
         gone: list[TrackedFile] = []
         deleted: list[TrackedFile] = []
@@ -253,6 +257,8 @@ class FolderReader:
                 is_read = bool(file.flags & FlagSet.SEEN)
                 now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
         known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
+        if known.act > work.position.act or (known.is_recent and not now and not deleted):
+            return None
         message = self._state.message(maildir, content)
         is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
         found = [found for _, found in now.values()]
@@ -301,16 +307,6 @@ class FolderReader:
         stored = read_listed(folder, file)
         self._step_bytes += len(stored.content) if stored else 0
         return stored
-
-
-def _came_with(visit: FolderVisit, listed: ListedFile) -> bool:
-    """Return whether a file was in its folder before the folder came back or got another role."""
-    if visit.left_ns < 0:
-        return False
-    try:
-        return visit.opened.entry(listed.part, listed.name).status().st_ctime_ns <= visit.left_ns
-    except OSError:
-        return False
 
 
 def _is_discarded(before: History, now: Iterable[FoundCopy], content: str, work: VisitWork) -> bool:

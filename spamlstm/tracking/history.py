@@ -21,10 +21,14 @@ from spamlstm.tracking.state_database import NO_POSITION
 
 @dataclass(frozen=True, slots=True)
 class JournaledHistory:
-    """The history of a message, and the number of the last act in it (0 if there are no new acts)."""
+    """The history of a message, and the number of the last act in it (0 if there are no new acts).
+
+    `is_recent` says that the last act is at most MOVE_SECONDS old.
+    """
 
     history: History
     act: int
+    is_recent: bool
 
 
 class HistoryReader:
@@ -43,7 +47,8 @@ class HistoryReader:
     ) -> JournaledHistory:
         """Return the history of a message. `now` are the keys of its current files, and `time` is the current time.
 
-        `since` is the result of `reflected` for the Maildir, if known.
+        `since` is the result of `reflected` for the Maildir, if known. An act before it is in the history if no visit
+        has found its file: its user may have moved it while the folders were read.
         """
         copies = {
             key_of(folder, file): _known(folder, file)
@@ -53,16 +58,20 @@ class HistoryReader:
         since = since or self.reflected(maildir)
         message = self._state.message(maildir, content)
         # If the journal was created again, the act numbers in the mailbox state are invalid.
-        if message is not None and message.act > since.act and since != JournalPosition():
-            since = replace(since, act=message.act)
-        changes = self._journal.changes(maildir, content, judgement=since.judgement, act=since.act)
+        compared = message.act if message is not None and since != JournalPosition() else 0
+        changes = self._journal.changes(maildir, content, judgement=since.judgement, act=compared)
         for judged in changes.judgements:
             key = "", name_hash(judged.base)
             # A message that was classified was delivered: it is not the first step of a move.
             known = copies.get(key) or KnownCopy(key, FolderRole.INBOX, min(judged.time, time), was_visited=False)
             copies[key] = replace(known, is_open=False)
+        last, is_recent = 0, False
         for act in changes.acts:
             before, after = (act.source, name_hash(act.bases[0])), (act.folder, name_hash(act.bases[1]))
+            is_recent = abs(time - act.time) < MOVE_SECONDS
+            if act.id <= since.act and before not in copies and not is_recent:
+                continue
+            last = act.id
             if act.is_open and after not in now:
                 continue
             origin = copies.pop(before, None)
@@ -72,8 +81,8 @@ class HistoryReader:
             evidence = evidence.filed(date=act.mtime, is_tagged=act.is_tagged)
             moved = KnownCopy(after, role, min(act.time, time), was_visited=visited, evidence=evidence)
             copies.setdefault(after, moved)
-        last = changes.acts[-1].id if changes.acts else 0
-        return JournaledHistory(History(tuple(copies.values()), self._state.departures(maildir, content)), last)
+        history = History(tuple(copies.values()), self._state.departures(maildir, content))
+        return JournaledHistory(history, last, is_recent)
 
     def is_restored(self, maildir: str, content: str, *, before: History, now: Collection[CopyKey]) -> bool:
         """Return whether a file of a message came back from a backup that was made before this program filed it.

@@ -135,6 +135,7 @@ class Tracker:
 
     def _visit(self, mailbox: OpenMaildir) -> Iterator[None]:
         maildir = mailbox.path
+        position = self._histories.position()  # an act after this may change a folder after the folder is read
         found, ignored = self._find_folders(mailbox)
         yield from self._sent.visit(mailbox, [folder for folder in ignored if is_sent(folder.name)])
         for folder, role in found:
@@ -149,12 +150,11 @@ class Tracker:
             return
         self._unchanged.pop(maildir, None)
         first = not self._state.is_tracked(maildir)
-        position = self._histories.position()
         visits = self._match_folders(mailbox, found)
         yield
         discarded = DiscardedMail(mailbox, ignored, now=self._clock(), age=MOVE_SECONDS)
         visited = 0.0 if discarded.has_changed() else self._state.pruned(maildir)
-        work = VisitWork(discarded=discarded, visited=visited)
+        work = VisitWork(position=position, discarded=discarded, visited=visited)
         listed = []
         for visit in visits:
             try:
@@ -165,7 +165,7 @@ class Tracker:
                 self._report(maildir, error)  # the other folders are still read
         yield from self._reader.read_arrived(work)
         yield from self._reader.settle(mailbox, work)
-        self._record_visit(maildir, listed, position)
+        self._record_visit(maildir, listed, work.position)
         yield from self._labels.add_all(mailbox)
         self._state.prune(maildir, now=self._clock())
         if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):

@@ -9,7 +9,7 @@ from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.listing import ListedFile
 from spamlstm.tracking.rule import CopyKey
-from spamlstm.tracking.state import KnownFolder, TrackedFile
+from spamlstm.tracking.state import JournalPosition, KnownFolder, TrackedFile
 
 # Messages of at most this size stay in memory until their labels are added, and at most this many bytes in one visit.
 # Other messages are read a second time, one after the other.
@@ -33,11 +33,22 @@ class FolderVisit:
         """Return the opened folder."""
         return self.mailbox.folder(self.folder.name)
 
+    def came_with(self, listed: ListedFile) -> bool:
+        """Return whether a file was in the folder before the folder came back or got another role."""
+        if self.left_ns < 0:
+            return False
+        try:
+            return self.opened.entry(listed.part, listed.name).status().st_ctime_ns <= self.left_ns
+        except OSError:
+            return False
+
 
 @dataclass(slots=True)
 class VisitWork:
     """The findings of one visit of a Maildir so far."""
 
+    position: JournalPosition
+    """The position of the journal before the folders were looked at."""
     arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
     """For each folder, the new files that are to be read."""
     bulk: set[int] = field(default_factory=set)

@@ -47,10 +47,10 @@ def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
     """
     # Switching to the owner's identity and back takes as long as ten stat calls.
     with mailbox.owner.acting():
-        inbox = _status(mailbox, "")
+        inbox = folder_at(mailbox, "")
         if inbox is None:
             raise FileNotFoundError(2, "it is not a Maildir", mailbox.path)
-        found = [folder for name in _walk(mailbox) if (folder := _status(mailbox, name)) is not None]
+        found = [folder for name in _walk(mailbox) if (folder := folder_at(mailbox, name)) is not None]
     yield inbox
     yield from found
 
@@ -134,7 +134,8 @@ def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -
         return sorted(one.name for one in entries if one.name not in PARTS and one.is_dir(follow_symlinks=False))
 
 
-def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
+def folder_at(mailbox: OpenMaildir, name: str) -> Folder | None:
+    """Return the folder `name` of a Maildir as it is now, or None if it lacks new or cur."""
     found = _stat_parts(mailbox, name, DELIVERED)
     if found is None:
         return None

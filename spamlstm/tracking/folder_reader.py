@@ -29,7 +29,7 @@ from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import FoundCopy, History, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label
 from spamlstm.tracking.state import (
     CopyStatus,
     FlagSet,
@@ -85,7 +85,8 @@ class FolderReader:
 
         `first` is true at the first visit of the Maildir. The existing files are then only recorded.
         """
-        known, folder = visit.known, visit.folder
+        # What has left another folder may have come to this one after the visit began.
+        known, folder = visit.known, visit.latest() if work.gone else visit.folder
         if (known.folder.new_ns, known.folder.cur_ns) == (folder.new_ns, folder.cur_ns):
             return
         difference = None
@@ -98,12 +99,25 @@ class FolderReader:
         work.gone |= difference.gone
         yield from self._record_gone(known, difference.gone)
         yield from self._record_changed(visit, difference.changed, work)
-        bulk = len(difference.arrived) > MOST_MOVED
+        yield from self._add_arrived(visit, difference.arrived, work, first=first)
+
+    def list_arrivals(self, visit: FolderVisit, work: VisitWork) -> Iterator[None]:
+        """List the files that came to a folder since `list_changes`; yields between steps."""
+        if visit.latest() != visit.known.folder:
+            listed = self._state.flags(visit.known.id).keys() | work.bases(visit)
+            arrived = {file.base: file for file in list_files(visit.opened) if file.base not in listed}
+            yield
+            yield from self._add_arrived(visit, list(arrived.values()), work)
+
+    def _add_arrived(
+        self, visit: FolderVisit, arrived: Sequence[ListedFile], work: VisitWork, *, first: bool = False
+    ) -> Iterator[None]:
+        bulk = visit.known.id in work.bulk or len(arrived) > MOST_MOVED
+        work.bulk.update([visit.known.id] if bulk else [])
         if first or (visit.is_new and bulk):
-            yield from self._record_unread(known, difference.arrived)
+            yield from self._record_unread(visit.known, arrived)
         else:
-            work.arrived.append((visit, difference.arrived))
-            work.bulk.update([known.id] if bulk else [])
+            work.arrived.append((visit, arrived))
 
     def read_arrived(self, work: VisitWork) -> Iterator[None]:
         """Read the new files in `work` and record them; yields between steps."""
@@ -267,7 +281,7 @@ class FolderReader:
         infer = partial(infer_label, time=time, visited=work.visited, tagged=tagged)
         inferred = infer(known.history, found)
         if inferred.label is Label.HAM and (
-            _is_discarded(known.history, found, content, work)
+            work.is_discarded(content, before=known.history, now=found)
             or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
         ):
             inferred = infer(known.history, found, is_discarded=True)
@@ -307,13 +321,6 @@ class FolderReader:
         stored = read_listed(folder, file)
         self._step_bytes += len(stored.content) if stored else 0
         return stored
-
-
-def _is_discarded(before: History, now: Iterable[FoundCopy], content: str, work: VisitWork) -> bool:
-    """Return whether a copy that left its folder went to an ignored folder."""
-    here = {copy.key for copy in now}
-    gone = [copy.evidence for copy in before.copies if copy.key not in here]
-    return work.discarded is not None and any(work.discarded.has(one, content) for one in gone)
 
 
 def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:

@@ -163,6 +163,11 @@ class Tracker:
                 listed.append(visit)
             except RefusedError as error:
                 self._report(maildir, error)  # the other folders are still read
+        # The user may move mail meanwhile. What left the junk folder before the other folders were listed was found in
+        # them, and what left them is found in the junk folder now.
+        for visit in listed if not first else ():
+            if visit.known.role is FolderRole.JUNK:
+                yield from self._reader.list_arrivals(visit, work)
         yield from self._reader.read_arrived(work)
         yield from self._reader.settle(mailbox, work)
         self._record_visit(maildir, listed, work.position)
@@ -183,7 +188,7 @@ class Tracker:
                 self._state.drop_former()
 
     def _find_folders(self, mailbox: OpenMaildir) -> tuple[list[tuple[Folder, FolderRole]], list[Folder]]:
-        """Return the folders that are not ignored, with their roles (the junk folder last), and the ignored folders."""
+        """Return the folders that are not ignored, with their roles (junk folders first), and the ignored folders."""
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:
             return [], []
@@ -193,7 +198,7 @@ class Tracker:
             for folder in folders(mailbox)
         ]
         read = [one for one in found if one[1] is not FolderRole.IGNORED]
-        read.sort(key=lambda one: one[1] is FolderRole.JUNK)
+        read.sort(key=lambda one: one[1] is not FolderRole.JUNK)
         ignored = [folder for folder, role in found if role is FolderRole.IGNORED]
         for folder in ignored:
             self._record_left(mailbox.path, folder)

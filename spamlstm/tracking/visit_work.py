@@ -1,14 +1,14 @@
 """The findings of one visit of a Maildir, before the files of each changed message are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spamlstm.filtering.inbox import is_settled
-from spamlstm.maildir.folder_walk import Folder
+from spamlstm.maildir.folder_walk import Folder, folder_at
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.listing import ListedFile
-from spamlstm.tracking.rule import CopyKey
+from spamlstm.tracking.rule import CopyKey, FoundCopy, History
 from spamlstm.tracking.state import JournalPosition, KnownFolder, TrackedFile
 
 # Messages of at most this size stay in memory until their labels are added, and at most this many bytes in one visit.
@@ -32,6 +32,10 @@ class FolderVisit:
     def opened(self) -> OpenFolder:
         """Return the opened folder."""
         return self.mailbox.folder(self.folder.name)
+
+    def latest(self) -> Folder:
+        """Return the folder as it is at this moment of the visit."""
+        return folder_at(self.mailbox, self.folder.name) or self.folder
 
     def came_with(self, listed: ListedFile) -> bool:
         """Return whether a file was in the folder before the folder came back or got another role."""
@@ -70,6 +74,16 @@ class VisitWork:
     raws: dict[str, bytes] = field(default_factory=dict)
     """Messages that may get a label."""
     kept_bytes: int = 0
+
+    def bases(self, visit: FolderVisit) -> set[int]:
+        """Return the bases of the new files of a folder."""
+        return {file.base for one, arrived in self.arrived if one is visit for file in arrived}
+
+    def is_discarded(self, content: str, *, before: History, now: Iterable[FoundCopy]) -> bool:
+        """Return whether a copy of a message that left its folder went to an ignored folder."""
+        here = {copy.key for copy in now}
+        gone = [copy.evidence for copy in before.copies if copy.key not in here]
+        return self.discarded is not None and any(self.discarded.has(one, content) for one in gone)
 
     def keep(self, content: str, raw: bytes) -> None:
         """Keep a message in memory if there is room."""

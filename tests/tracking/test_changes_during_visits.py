@@ -149,3 +149,25 @@ def test_spam_that_comes_back_long_after_it_was_filed(during, is_known):
             shutil.move(away, Path(maildir.root, "cur", f"{maildir.unique()}:2,S"))
         again(maildir)
         assert maildir.labels() == {}
+
+
+@pytest.mark.parametrize(("source", "target", "label"), [(".Junk", "", "ham"), ("", ".Junk", "spam")])
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_a_program_copies_and_removes_while_the_folders_are_read(during, source, target, label, is_quiet):
+    """Programs such as mutt and aerc move a message by a new file. This is learned at any step of a visit."""
+    content = raw("ham", 9)
+
+    def put(maildir):
+        maildir.put(content, Path(maildir.root, source))
+        maildir.look()
+        if is_quiet:
+            settle(maildir)
+        maildir.deliver("ham")
+
+    for maildir, visit in during(put):
+        labels = maildir.labels()
+        visit(lambda maildir=maildir: maildir.move(content, Path(maildir.root, target), how="copy"))
+        again(maildir)
+        there = [Path(entry.folder).name for entry in maildir.where(content)]
+        is_moved = there == [target or Path(maildir.root).name]
+        assert maildir.labels() == ({content_id(content): label} if is_moved else labels)

@@ -26,6 +26,7 @@ from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.names import named_at
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.history import HistoryReader, key_of
+from spamlstm.tracking.imports import MOST_MOVED, Imports
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
@@ -42,15 +43,11 @@ from spamlstm.tracking.state import (
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork
 from spamlstm.verdict import Verdict
 
-# The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
-# milliseconds.
+# The most messages read in one step, and names recorded in one step. Most steps take a few milliseconds.
 READS = 16
 NAMES = 2000
 # A step ends after it has read this number of bytes, which takes 0.1 s, because new mail waits during a step.
 STEP_BYTES = 16 << 20
-# If more messages than this arrive in one folder between two visits, they are treated as a bulk copy (a backup, a first
-# sync) and not as messages that the user moved.
-MOST_MOVED = 100
 
 # The content id that is recorded for an unreadable file, so that the file is not read at each visit.
 NO_CONTENT = "00"
@@ -71,6 +68,7 @@ class FolderReader:
         self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
         self._labels = labels
         self._clock = clock
+        self._imports = Imports(clock)
         self._step_bytes = 0  # bytes read in the current step
 
     def shared_names(self, folder: OpenFolder, known: KnownFolder) -> int:
@@ -115,6 +113,7 @@ class FolderReader:
         bulk = visit.known.id in work.bulk or len(arrived) > MOST_MOVED
         work.bulk.update([visit.known.id] if bulk else [])
         if first or (visit.is_new and bulk):
+            self._imports.add(visit.known.id, len(arrived))
             yield from self._record_unread(visit.known, arrived)
         else:
             work.arrived.append((visit, arrived))
@@ -231,9 +230,10 @@ class FolderReader:
             self._journal.renew(maildir, former_content_id(raw), content)
         is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
         # Unknown messages that arrive in bulk, or with their folder, get no label.
-        is_import = (
-            known.role is FolderRole.JUNK and not is_known and (known.id in work.bulk or visit.came_with(listed))
-        )
+        is_import = known.role is FolderRole.JUNK and not is_known
+        if is_import:
+            self._imports.add(known.id, 0 if self._journal.has_judged(maildir, content) else 1)
+            is_import = known.id in work.bulk or self._imports.is_running(known.id) or visit.came_with(listed)
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = FileEvidence.of(listed.name, stored)
         file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)

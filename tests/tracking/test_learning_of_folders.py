@@ -94,6 +94,28 @@ def test_a_bulk_copy_gives_no_label(tracked):
     assert maildir.label_of(content) == "ham"
 
 
+@pytest.mark.parametrize("portion", [1, 30, 101])
+def test_a_synchronization_that_takes_some_time(tracked, portion):
+    """About a hundred messages get labels at most, whatever visits there are meanwhile; later moves are learned."""
+    maildir = tracked()
+    for number in range(330):
+        maildir.put(raw("spam", 5000 + number), maildir.junk)
+        if number % portion == 0:
+            maildir.wait(0.1 * portion)
+            maildir.look()
+    maildir.look()
+    assert len(maildir.labels()) <= (110 if portion < 100 else 1)
+    learned = delivered(maildir, "ham")
+    maildir.move(learned, maildir.junk)
+    maildir.wait(1000)
+    maildir.look()
+    assert maildir.label_of(learned) == "spam"
+    unknown = raw("ham", 1)
+    maildir.put(unknown, maildir.junk)
+    maildir.look()
+    assert maildir.label_of(unknown) == "spam"
+
+
 @pytest.mark.parametrize("name", [".Old spam", ".LearnSpam", ".Not junk"])
 def test_folders_with_the_word_spam_in_their_names(tracked, name):
     """Junk that its user archives, or missed spam that a script learns from its own folder, does not become ham."""

@@ -30,7 +30,7 @@ from spamlstm.filtering.failures import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged_as_spam
-from spamlstm.tracking.folder_reader import MOST_MOVED
+from spamlstm.tracking.imports import MOST_MOVED
 from spamlstm.tracking.state import CopyStatus
 
 # The largest number of messages of the junk folder that are read at the first visit, and the largest size of each. The

@@ -29,7 +29,7 @@ _WHITE = b" \t\r\n"
 _HASH_BYTES = 4
 _PACKED = struct.Struct("<BQIq")
 _SECOND = 10**9
-_MOST_MARKS = 15
+_MOST_MARKS = 31
 
 
 class FileMark(IntFlag):
@@ -44,10 +44,12 @@ class FileMark(IntFlag):
     """The trace is known."""
     TAGGED_AS_SPAM = 8
     """The headers of this program say that the message is spam. Programs that deliver mail file it by these headers."""
+    COMPRESSED = 16
+    """The file is compressed."""
 
 
 # Marks that may differ between two copies of one delivery.
-_VARIABLE = FileMark.SYNCHRONIZED | FileMark.TAGGED_AS_SPAM
+_VARIABLE = FileMark.SYNCHRONIZED | FileMark.TAGGED_AS_SPAM | FileMark.COMPRESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class FileEvidence:
                 marks |= FileMark.TAGGED_AS_SPAM
         if ",U=" in name[len(base_of(name)) :]:
             marks |= FileMark.SYNCHRONIZED
+        if stored.is_compressed:
+            marks |= FileMark.COMPRESSED
         identity = stored.identity
         return cls(identity.inode, stored.generation, identity.mtime_ns, trace_of(stored.content), marks)
 
@@ -83,7 +87,12 @@ class FileEvidence:
         return mine == other and self.inode > 0
 
     def is_other_file(self, earlier: "FileEvidence") -> bool:
-        """Return whether this is certainly not the file of `earlier`, so that it was neither renamed nor linked."""
+        """Return whether this is certainly not the file of `earlier`, so that it was neither renamed nor linked.
+
+        A program may have compressed the file of `earlier` in its place, which gives it another inode.
+        """
+        if FileMark.COMPRESSED in self.marks and FileMark.COMPRESSED not in earlier.marks:
+            return False
         mine, other = ((one.inode, one.generation) for one in (self, earlier))
         return mine != other and 0 not in (mine[0], other[0])
 

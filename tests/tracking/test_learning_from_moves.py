@@ -46,6 +46,35 @@ def test_compressed_mail_is_learned(tracked, stored):
 
 
 @HOW
+@pytest.mark.parametrize(("body", "labels"), [("spam", ["ham", "spam"]), ("ham", ["spam", "ham"])])
+def test_mail_that_is_compressed_in_its_place(tracked, how, body, labels):
+    """A job compresses old mail in its place, under its name: later moves are learned, also of mail moved before."""
+    maildir = tracked()
+    content = delivered(maildir, body)
+    targets = {"ham": maildir.root, "spam": maildir.junk}
+    maildir.move(content, targets[labels[0]], how=how, flags="S")
+    maildir.look()
+    assert maildir.label_of(content) == labels[0]
+    (entry,) = maildir.where(content)
+    compressed, path = Path(entry.folder, "tmp", "1"), Path(entry.path)
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    shutil.copystat(path, compressed)
+    path.unlink()
+    path = compressed.rename(f"{path}Z")
+    maildir.look()
+    maildir.wait(1000)
+    name = path.name if how == "rename" else f"{maildir.unique()}:2,SZ"
+    target = os.path.join(targets[labels[1]], "cur", name)
+    if how == "copy":
+        shutil.copy2(path, target)
+        path.unlink()
+    else:
+        path.rename(target)
+    maildir.look()
+    assert maildir.label_of(content) == labels[1]
+
+
+@HOW
 @pytest.mark.parametrize("mailbox", ["", ".Archive"])
 def test_out_of_the_junk_folder_is_ham(tracked, how, mailbox):
     """A message that we filed and its user moves back, to the inbox or elsewhere, is ham and stays there."""

@@ -95,7 +95,7 @@ class FolderReader:
             difference = compare_listing(visit.opened, self._state.flags(known.id))
         yield
         work.gone |= difference.gone
-        yield from self._record_gone(known, difference.gone)
+        yield from self._record_gone(visit, difference.gone)
         yield from self._record_changed(visit, difference.changed, work)
         yield from self._add_arrived(visit, difference.arrived, work, first=first)
 
@@ -110,10 +110,9 @@ class FolderReader:
     def _add_arrived(
         self, visit: FolderVisit, arrived: Sequence[ListedFile], work: VisitWork, *, first: bool = False
     ) -> Iterator[None]:
-        bulk = visit.known.id in work.bulk or len(arrived) > MOST_MOVED
-        work.bulk.update([visit.known.id] if bulk else [])
-        if first or (visit.is_new and bulk):
-            self._imports.add(visit.known.id, len(arrived))
+        if visit.known.role is FolderRole.JUNK and not first:
+            self._imports.add(visit.mailbox.path, len(arrived))
+        if first or (visit.is_new and len(arrived) > MOST_MOVED):
             yield from self._record_unread(visit.known, arrived)
         else:
             work.arrived.append((visit, arrived))
@@ -162,13 +161,15 @@ class FolderReader:
             found = [one for one in settlements if one is not None]
             yield from self._labels.record_and_add(mailbox.path, found)
 
-    def _record_gone(self, known: KnownFolder, bases: Iterable[int]) -> Iterator[None]:
+    def _record_gone(self, visit: FolderVisit, bases: Iterable[int]) -> Iterator[None]:
         for chunk in chunks(sorted(bases), NAMES):
             with self._state.change():
                 for base in chunk:
-                    file = self._state.file(known, base)
+                    file = self._state.file(visit.known, base)
                     if file is None or file.content in (None, NO_CONTENT) or file.flags & FlagSet.DELETED:
-                        self._state.drop_file(known.id, base)
+                        self._state.drop_file(visit.known.id, base)
+                        if file is not None and file.content is None and visit.known.role is not FolderRole.JUNK:
+                            self._imports.add(visit.mailbox.path, -1)
                     else:
                         self._state.put_files([replace(file, flags=file.flags | FlagSet.GONE)])
             yield
@@ -222,23 +223,22 @@ class FolderReader:
         stored = self._stored(visit.opened, listed)
         if stored is None:
             return  # the file was removed or is unreadable; the next visit tries again
-        raw = stored.content
-        content = content_id(raw)
+        raw, content = stored.content, content_id(stored.content)
         if self._state.has_former:
             self._state.renew(former_content_id(raw), content)
         if self._journal.has_former:
             self._journal.renew(maildir, former_content_id(raw), content)
         is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
         # Unknown messages that arrive in bulk, or with their folder, get no label.
-        is_import = known.role is FolderRole.JUNK and not is_known
-        if is_import:
-            self._imports.add(known.id, 0 if self._journal.has_judged(maildir, content) else 1)
-            is_import = known.id in work.bulk or self._imports.is_running(known.id) or visit.came_with(listed)
+        is_junk = known.role is FolderRole.JUNK
+        is_import = is_junk and not is_known and (self._imports.is_running(maildir) or visit.came_with(listed))
+        if is_junk and (is_known or self._journal.has_judged(maildir, content)):
+            self._imports.add(maildir, -1)
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = FileEvidence.of(listed.name, stored)
         file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)
         self._state.put_files([file])
-        if not is_import and (is_known or known.role is FolderRole.JUNK):
+        if not is_import and (is_known or is_junk):
             work.keep(content, raw)
             if listed.base not in work.gone and not self._state.is_elsewhere(known, listed.base):
                 work.named[key_of(known, file)] = named_at(listed.name)

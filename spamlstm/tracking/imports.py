@@ -14,21 +14,28 @@ MOST_MOVED = 100
 
 
 class Imports:
-    """The rates at which unknown messages come to folders, which are known by their row numbers."""
+    """The numbers of unknown messages that come to the junk folders of Maildirs."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._levels: dict[int, tuple[float, float]] = {}
-        """For each folder, the number of messages that count at a time, and this time."""
+        self._levels: dict[str, tuple[float, float]] = {}
+        """For each Maildir, the number of messages that count at a time, and this time."""
 
-    def add(self, folder: int, number: int = 1) -> None:
-        """Count messages that have come to a folder."""
-        self._levels[folder] = min(self._level(folder) + number, 2.0 * MOST_MOVED), self._clock()
+    def add(self, maildir: str, number: int) -> None:
+        """Count messages that have come to a junk folder.
 
-    def is_running(self, folder: int) -> bool:
+        A negative number takes messages back: those that turn out to be known, and files that were never read and have
+        left another folder, because their messages may be the unknown ones.
+        """
+        self._levels[maildir] = min(self._level(maildir) + number, 2.0 * MOST_MOVED), self._clock()
+
+    def is_running(self, maildir: str) -> bool:
         """Return whether messages come, or came up to some minutes ago, in such numbers that this is an import."""
-        return self._level(folder) > MOST_MOVED
+        return self._level(maildir) > MOST_MOVED
 
-    def _level(self, folder: int) -> float:
-        level, time = self._levels.get(folder, (0.0, 0.0))
-        return max(level - abs(self._clock() - time) * MOST_MOVED / MOVE_SECONDS, 0.0)
+    def _level(self, maildir: str) -> float:
+        level, time = self._levels.get(maildir, (0.0, 0.0))
+        passed = abs(self._clock() - time) / MOVE_SECONDS
+        if level < 0:
+            return level if passed < 1 else 0.0
+        return max(level - passed * MOST_MOVED, 0.0)

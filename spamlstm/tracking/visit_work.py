@@ -55,8 +55,6 @@ class VisitWork:
     """The position of the journal before the folders were looked at."""
     arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
     """For each folder, the new files that are to be read."""
-    bulk: set[int] = field(default_factory=set)
-    """The row numbers of the folders in which more than MOST_MOVED files arrived."""
     changed: dict[CopyKey, TrackedFile] = field(default_factory=dict)
     """Files with new flags that matter for their messages."""
     answered: set[CopyKey] = field(default_factory=set)

@@ -94,6 +94,24 @@ def test_a_bulk_copy_gives_no_label(tracked):
     assert maildir.label_of(content) == "ham"
 
 
+@pytest.mark.parametrize("portion", [10, 150])
+@pytest.mark.parametrize("how", ["rename", "copy"])
+def test_old_mail_that_is_moved_to_junk_in_bulk(tracked, how, portion):
+    """Hundreds of messages from before the first visit are spam if their user moves them from the inbox to junk."""
+    maildir = tracked(visited=False)
+    old = [maildir.put(raw("ham", number), maildir.root) for number in range(300)]
+    maildir.watch()
+    maildir.look()
+    for number, path in enumerate(old):
+        name = path.name if how == "rename" else f"{maildir.unique()}:2,S"
+        (os.rename if how == "rename" else shutil.copy2)(path, os.path.join(maildir.junk, "cur", name))
+        path.unlink(missing_ok=True)
+        if number % portion == 0:
+            maildir.look()
+    maildir.look()
+    assert list(maildir.labels().values()) == ["spam"] * 300
+
+
 @pytest.mark.parametrize("portion", [1, 30, 101])
 def test_a_synchronization_that_takes_some_time(tracked, portion):
     """About a hundred messages get labels at most, whatever visits there are meanwhile; later moves are learned."""

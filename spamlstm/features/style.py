@@ -241,6 +241,11 @@ def may_contain_letter(part: Part) -> bool:
     return part.type in _ENCRYPTED_TYPES or _is_tnef(part.name, part.type) or is_shown_rtf
 
 
+def is_picture(part: Part) -> bool:
+    """Return whether a part is a picture, by its type or by the name of its file."""
+    return _unread_kind(part.name, part.type) == "image"
+
+
 def _file(name: str, mime_type: str) -> str:
     if kind := _FILE_BY_ENDING.get(name.lower().rpartition(".")[2]):
         return kind

@@ -34,6 +34,13 @@ _LINKING = ("a", "area", "form", "button", "input", "base", "meta")
 # Attributes with the target of a link. Links in SVG have the last one.
 _TARGETS = ("href", "action", "formaction", "xlink:href")
 _MAX_URL = 2_000
+# Pictures besides <img>, in a page in lower case: buttons, films, SVG, VML of Outlook, and backgrounds.
+_OTHER_PICTURE = re.compile(
+    rb"<(?:image|object|embed|v(?:ideo|:fill|:imagedata|:image))(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?image"
+    rb"|\bbackground\s*+=\s*+[\"']?\w*+:|\b(?:background(?:-image)?|content)\s*+:[^;{}<>]{0,200}?\burl\("
+)
+# A page with more text, in characters, is not searched for them.
+_LITTLE_TEXT = 1_000
 _REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
 _URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
 _ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
@@ -126,7 +133,8 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     body = tree.body
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
     visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
-    return Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader)
+    pictured = len(visible) < _LITTLE_TEXT and _OTHER_PICTURE.search(low) is not None
+    return Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader, pictured=pictured)
 
 
 def _is_for_screens(node: Any) -> bool:

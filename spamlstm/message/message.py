@@ -86,6 +86,7 @@ def join_pages(pages: Iterable[Page]) -> Page:
         cut=any(page.cut for page in pages),
         complex=any(page.complex for page in pages),
         preheader=next((page.preheader for page in pages if page.preheader), ""),
+        pictured=any(page.pictured for page in pages),
     )
 
 

@@ -38,7 +38,8 @@ class Page:
     `size` is the length of the part in characters. `cut` means that the page was too large or too complicated to be
     read unchanged. `complex` means that the tree of the page would exceed the budget of the message, so the page was
     read as plain text. `preheader` is the hidden text at the top of the page that mail programs show in the list of
-    messages. It is also the first line of `visible`.
+    messages. It is also the first line of `visible`. `pictured` means that a page of little text has pictures that
+    are not in `images`, such as backgrounds.
     """
 
     visible: str = ""
@@ -51,6 +52,7 @@ class Page:
     cut: bool = False
     complex: bool = False
     preheader: str = ""
+    pictured: bool = False
 
 
 def part_blocks(source: bytes) -> bytes:

@@ -21,7 +21,7 @@ from spamlstm.features.normalise import normalise
 from spamlstm.features.render import cut_windows, render
 from spamlstm.features.route import Route
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
-from spamlstm.features.style import may_contain_letter
+from spamlstm.features.style import is_picture, may_contain_letter
 from spamlstm.message.beginning import begins_like_mail
 from spamlstm.message.compression import compression_defect
 from spamlstm.message.message import Message, addresses, parse_message
@@ -215,8 +215,9 @@ def _has_unread_content(message: Message) -> bool:
     """Return whether the body contains something that a reader sees and that is not text."""
     return (
         bool(message.page.images)
+        or message.page.pictured
         or message.page.size >= _LARGE_PAGE
-        or any(part.type.startswith("image/") or may_contain_letter(part) for part in message.parts)
+        or any(is_picture(part) or may_contain_letter(part) for part in message.parts)
         or not _DAMAGED.isdisjoint(message.defects)
     )
 

@@ -197,6 +197,42 @@ def test_a_footer_is_not_the_letter():
     assert policy().decide(0.0, letter.evidence) == (Verdict.HAM, Reason.SCORE)
 
 
+PICTURES = {
+    "a button": "<input src=http://example.com/a.png type=image>",
+    "an old background": "<table background='http://example.com/a.png'><tr><td>&nbsp;</table>",
+    "a background": "<div style=\"background: #fff URL('cid:a')\"></div>",
+    "a background with quotes": '<div style="background-image:url(&quot;http://example.com/a.png&quot;)"></div>',
+    "a background of a sheet": "<style>.a {background: url(//example.com/a.png)}</style><div class=a></div>",
+    "SVG": "<svg><image href=http://example.com/a.png /></svg>",
+    "VML": "<!--[if mso]><v:rect><v:fill src=http://example.com/a.png /></v:rect><![endif]-->",
+    "an object": "<object data=http://example.com/a.png></object>",
+    "a still of a film": "<video poster=http://example.com/a.png></video>",
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_footer_below_any_picture(name):
+    """Pictures that are no <img> count too."""
+    footer = READER.read(single("Content-Type: text/html", f"{PICTURES[name]}<p>Unsubscribe here</p>"))
+    letter = READER.read(single("Content-Type: text/html", f"{PICTURES[name]}<p>{LETTER}</p>"))
+    assert policy().decide(0.0, footer.evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+    assert policy().decide(0.0, letter.evidence) == (Verdict.HAM, Reason.SCORE)
+
+
+def test_a_picture_named_as_data():
+    """A picture whose type says only that it is data is a picture by the name of its file."""
+    raw = mixed("Content-Type: text/plain\n\nSee below", "Content-Type: application/octet-stream; name=a.png\n\ndata")
+    assert policy().decide(0.0, READER.read(raw).evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+
+
+def test_fonts_are_no_pictures():
+    """A short letter with fonts from elsewhere, or in the style of Outlook, is judged by its score."""
+    fonts = "<style>@import url('http://example.com/a.css'); @font-face {src: url(http://example.com/a.woff)}</style>"
+    outlook = r"<!--[if !mso]><style>v\:* {behavior: url(#default#VML)}</style><![endif]-->"
+    reading = READER.read(single("Content-Type: text/html", f"{fonts}{outlook}<p>Yes, thanks.</p>"))
+    assert policy().decide(0.0, reading.evidence) == (Verdict.HAM, Reason.SCORE)
+
+
 def test_a_short_letter_is_a_letter():
     """A short plain answer is judged by its score."""
     reading = READER.read(single("Content-Type: text/plain", "Yes, thanks."))

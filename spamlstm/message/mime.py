@@ -11,7 +11,7 @@ from spamlstm.message.boundaries import boundary_of_parts, declared_boundary, de
 from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
-from spamlstm.message.part_text import PartKind, ShownText, calendar_text, enriched_text, part_kind
+from spamlstm.message.part_text import PartKind, ShownText, calendar_page, calendar_text, enriched_text, part_kind
 from spamlstm.message.signed_data import is_entity, signed_content
 from spamlstm.message.transfer import decoded_pieces, without_uuencoded
 
@@ -31,6 +31,8 @@ MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 _PAGES = (PartKind.PAGE, PartKind.OTHER_PAGE)
+# The parts whose pages are read as other text than the letter.
+_OTHER_PAGES = {PartKind.OTHER_PAGE: PartKind.PLAIN, PartKind.CALENDAR: PartKind.CALENDAR}
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
 # The header of a part of a digest without such a header (RFC 2046, section 5.1.5).
@@ -259,6 +261,8 @@ class MimeReader:
             self._page(text, kind)
         elif kind is PartKind.CALENDAR:
             self._show(calendar_text(text), kind)
+            if source := calendar_page(text):
+                self._page(source, kind)
         elif kind is PartKind.ENRICHED:
             self._show(enriched_text(text))
         elif content.get("format", "").lower() == "flowed":
@@ -306,11 +310,11 @@ class MimeReader:
             self.defects["page cut"] = None
         if page.complex:
             self.defects["page too complex"] = None
-        if kind is PartKind.OTHER_PAGE:
+        shown_as = _OTHER_PAGES.get(kind, PartKind.PAGE)
+        if shown_as is not PartKind.PAGE:
             # As in a plain part, only what it says is read, and where its links lead. Each AMP page has a script.
             page = Page(page.visible, links=page.links)
         self.pages.append(page)
-        shown_as = PartKind.PLAIN if kind is PartKind.OTHER_PAGE else PartKind.PAGE
         self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._attached))
 
 

@@ -85,8 +85,10 @@ _KIND_BY_ENDING = {
 }
 _FOLD = re.compile(r"\r?\n[ \t]")
 _CALENDAR_LINE = re.compile(
-    r"(?im)^(SUMMARY|DESCRIPTION|LOCATION|COMMENT|ORGANIZER)((?>;[^:\n\"]*+(?>\"[^\"\n]*+\")?+)*+):([^\n]*+)"
+    r"(?im)^(SUMMARY|DESCRIPTION|LOCATION|COMMENT|ORGANIZER|URL|ATTACH)((?>;[^:\n\"]*+(?>\"[^\"\n]*+\")?+)*+):([^\n]*+)"
 )
+# The description as a page, which Outlook shows instead of the plain one.
+_CALENDAR_PAGE = re.compile(r"(?im)^(?:X-ALT-DESC|STYLED-DESCRIPTION)(?:;[^:\n]*+)?+:(\s*+<[^\n]*+)")
 _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100
@@ -133,17 +135,31 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
 
 
 def calendar_text(source: str) -> str:
-    """Return the text of an invitation that mail programs show: title, description, place and organiser."""
+    """Return the text of an invitation that mail programs show: title, description, place, organiser and links."""
     lines = []
     for match in _CALENDAR_LINE.finditer(_FOLD.sub("", source)):
-        value = _ESCAPED.sub(lambda escape: "\n" if escape[1] in "nN" else escape[1], match[3].strip())
-        if match[1].upper() == "ORGANIZER":
-            name = _COMMON_NAME.search(match[2])
-            value = f"{name[1] if name else ''} {value.partition(':')[2]}".strip()
+        name, value = match[1].upper(), _unescaped(match[3].strip())
+        if name == "ORGANIZER":
+            common_name = _COMMON_NAME.search(match[2])
+            value = f"{common_name[1] if common_name else ''} {value.partition(':')[2]}".strip()
+        elif name in ("URL", "ATTACH") and not value.lower().startswith("http"):
+            continue
         lines.append(value)
         if len(lines) == _MAX_CALENDAR_LINES:
             break
     return "\n".join(dict.fromkeys(lines))
+
+
+def calendar_page(source: str) -> str:
+    """Return the descriptions of an invitation that are pages, or ''."""
+    if "x-alt-desc" not in (low := source.lower()) and "styled-description" not in low:
+        return ""
+    found = islice(_CALENDAR_PAGE.finditer(_FOLD.sub("", source)), _MAX_CALENDAR_LINES)
+    return "\n".join(dict.fromkeys(_unescaped(match[1]) for match in found))
+
+
+def _unescaped(value: str) -> str:
+    return _ESCAPED.sub(lambda escape: "\n" if escape[1] in "nN" else escape[1], value)
 
 
 def enriched_text(source: str) -> str:

@@ -83,6 +83,24 @@ def test_shown(name):
     assert "summer lottery" in render(message)
 
 
+@pytest.mark.parametrize("name", ["X-ALT-DESC;FMTTYPE=text/html", "STYLED-DESCRIPTION;VALUE=TEXT;FMTTYPE=text/html"])
+def test_the_page_of_an_invitation(name):
+    """An invitation is read as its page describes it, with its links, once if its plain description is the same."""
+    page = rf"{name}:<html><p>{LETTER[:29]}\n {LETTER[30:]}</p>\n <a href='http://agent.example'>here</a></html>"
+    for more in ("", f"\nDESCRIPTION:{LETTER}"):
+        message = parse_message(single("Content-Type: text/calendar", f"SUMMARY:Prize{more}\n{page}"))
+        assert " ".join(message.text.split()).count(LETTER) == 1
+        assert [link.url for link in message.page.links] == ["http://agent.example"]
+
+
+def test_the_links_of_an_invitation():
+    """The address of an event and its files are read. A file within the invitation is no text."""
+    lines = "SUMMARY:Prize\nURL;VALUE=URI:https://a.example/1\nATTACH;FMTTYPE=application/pdf:http://a.example/2"
+    binary = "\nATTACH;ENCODING=BASE64;VALUE=BINARY:aGVsbG8="
+    message = parse_message(single("Content-Type: text/calendar", lines + binary))
+    assert message.text == "Prize\nhttps://a.example/1\nhttp://a.example/2"
+
+
 def test_the_plain_part_that_says_the_same_is_not_read_twice():
     """Of a plain part and a page that say the same, and an invitation that repeats them, only the page is read."""
     page = f"Content-Type: text/html\n\n<p>{LETTER}</p>"

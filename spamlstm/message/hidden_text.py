@@ -72,7 +72,7 @@ class HiddenText:
         hidden = [*by_style, *by_colour]
         if hidden:
             words = set(visible.lower().split())
-            hidden = [text for text in hidden if not _is_repeated(text, words)]
+            hidden = [text for text in hidden if not is_repeated(text, words)]
         if preheader:
             visible = f"{preheader[:_MAX_SHOWN]}\n{visible}".strip()
         return visible, "\n".join(hidden), preheader
@@ -194,7 +194,8 @@ def _take(elements: list[tuple[Any, str]], surroundings: "_Surroundings") -> Hid
     return taken
 
 
-def _is_repeated(text: str, words: set[str]) -> bool:
+def is_repeated(text: str, words: set[str]) -> bool:
+    """Return whether most words of `text` are in `words`, which are in lower case."""
     own = text.lower().split()
     return sum(word in words for word in own) >= _REPEATED * len(own)
 

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from spamlstm.message.hidden_text import take_hidden
+from spamlstm.message.hidden_text import is_repeated, take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
 from spamlstm.message.media_query import applies
 from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
 from spamlstm.message.reversed_text import mark_reversed
 from spamlstm.message.style_sheet import read_sheets
+from spamlstm.message.svg import prepare_svg
 
 # The number of characters of a page that are read, in its head and in its tail. Gmail shows 102 KB.
 _PAGE_HEAD, _PAGE_TAIL = 192 * 1024, 64 * 1024
@@ -41,6 +42,10 @@ _OTHER_PICTURE = re.compile(
 )
 # A page with more text, in characters, is not searched for them.
 _LITTLE_TEXT = 1_000
+# A comment that Outlook for Windows reads as a part of the page. Beside a page of fewer words, it is read if it says
+# something else.
+_FOR_OUTLOOK = re.compile(rb"<!--\[if[^\]<>!]{0,40}\bmso\b[^\]<>]{0,40}\]>", re.IGNORECASE)
+_FEW_WORDS = 40
 _REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
 _URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
 _ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
@@ -111,7 +116,8 @@ def _end_tag(piece: str) -> str:
     return piece[: _MAX_TAG // 2] + "'\">" + (rest if end else "")
 
 
-def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
+def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bool = False) -> Page:
+    """Return the page with this source in UTF-8. `inner` tells that it is a page in a frame or for Outlook only."""
     from selectolax.lexbor import LexborHTMLParser  # the import takes 8 ms, which text mail avoids
 
     low = source.lower()
@@ -120,7 +126,10 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     # A search walks the whole tree, and most pages have no script.
     scripts = len(tree.css("script")) if b"<script" in low else 0
     texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
-    tree.strip_tags(list(INVISIBLE))
+    tree.strip_tags([*INVISIBLE, "xml"] if inner else list(INVISIBLE))  # Outlook keeps settings in <xml>
+    framed = _read_frames(tree, budget) if b"srcdoc" in low and not inner else []
+    if b"<svg" in low:
+        prepare_svg(tree)
     if b"bdo" in low or b"-override" in low:
         mark_reversed(tree, texts, budget)
     leading = [(node.tag, node) for node in tree.css(_LEADING)]
@@ -134,7 +143,29 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
     visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
     pictured = len(visible) < _LITTLE_TEXT and _OTHER_PICTURE.search(low) is not None
+    if not inner and b"<!--[if" in low and len(visible.split()) < _FEW_WORDS:
+        other = _read_for_outlook(source, budget)
+        pictured = pictured or bool(other.images)
+        if not is_repeated(other.visible, set(visible.lower().split())):
+            visible, framed = f"{visible}\n{other.visible}".strip(), [*framed, other]
+    links = tuple([*links, *(link for page in framed for link in page.links)][:MAX_LINKS])
     return Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader, pictured=pictured)
+
+
+def _read_frames(tree: Any, budget: Budget) -> list[Page]:
+    """Put the text of pages that are written in the attribute of a frame in place of the frame, and return them."""
+    pages = []
+    for node in tree.css("iframe[srcdoc]"):
+        pages.append(_read_tree((node.attributes["srcdoc"] or "").encode(), budget, size=0, cut=False, inner=True))
+        node.replace_with(f"\n{pages[-1].visible}\n")
+    return pages
+
+
+def _read_for_outlook(source: bytes, budget: Budget) -> Page:
+    """Return the page that the comments for Outlook in a page contain."""
+    comments = [piece[begin.end() :] for piece in source.split(b"-->") if (begin := _FOR_OUTLOOK.search(piece))]
+    # The `>` closes the `<![endif]` at the end of each.
+    return _read_tree(b">\n".join(comments), budget, size=0, cut=False, inner=True) if comments else Page()
 
 
 def _is_for_screens(node: Any) -> bool:

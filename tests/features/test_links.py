@@ -204,6 +204,11 @@ def test_a_newsletter_of_a_mail_service(host):
     [
         ("docs.google.com", "https://bank.example/", True),
         ("joe.hs-sites.com", "https://bank.example/", True),
+        ("joe.ghost.io", "https://bank.example/", True),
+        ("joe.atlassian.net/wiki/external", "https://bank.example/", True),
+        ("actionnetwork.org/forms", "https://bank.example/", True),
+        ("joe.atlassian.net/browse", "https://bank.example/", False),
+        ("click.actionnetwork.org/ss/c", "https://bank.example/", False),
         ("docs.google.com", "https://forms.gle/x7", False),
         ("u221.ct.sendgrid.net", "https://bank.example/", False),
     ],

@@ -131,9 +131,11 @@ class HeaderReader:
             end = body = start + most
         else:
             end = body = len(raw)
-        if not _HEADER_NAME.match(raw, start, start + 200) and not (top and _begins_below(raw, start, end)):
-            self._defects["no headers" if top else "part without header"] = None
-            return start, start
+        if not _HEADER_NAME.match(raw, start, start + 200):
+            if not (top and _begins_below(raw, start, end)):
+                self._defects["no headers" if top else "part without header"] = None
+                return start, start
+            self._defects["lines above the header"] = None
         # No header begins with two dashes, so this is the first boundary, and the blank line above it is missing.
         dashes = raw.find(b"\n--", start, end)
         return (dashes, dashes + 1) if dashes >= 0 else (end, body)

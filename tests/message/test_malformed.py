@@ -226,3 +226,9 @@ def test_one_end_of_the_headers(tail):
     if "no blank line after the header" not in message.defects and b"\r\r\n" not in raw:
         head = parse_message(raw[: end_of_head(raw)])
         assert message.headers == head.headers
+
+
+def test_lines_above_the_header_are_a_defect():
+    """No mail program writes lines above the header, so they are named among the defects."""
+    raw = WHOLE["lines of a delivery protocol above the header"]
+    assert parse_message(raw).defects == ("lines above the header",)

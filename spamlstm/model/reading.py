@@ -201,7 +201,8 @@ def evidence_of(message: Message) -> Evidence:
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
         no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),
-        little_text=words < FEWEST_BODY_WORDS and _has_unread_content(message),
+        little_text=_has_unread_content(message)
+        and min(words, _words(_shown_form(message), FEWEST_BODY_WORDS)) < FEWEST_BODY_WORDS,
         decorated=is_decorated(message.text[:_LOOK]),
     )
 
@@ -209,6 +210,12 @@ def evidence_of(message: Message) -> Evidence:
 def _is_almost_empty(message: Message) -> bool:
     """Return whether subject and body together have too few words to be scored."""
     return _words(message.subject, FEWEST_WORDS) + _words(message.text, FEWEST_WORDS) < FEWEST_WORDS
+
+
+def _shown_form(message: Message) -> str:
+    """Return the text of the page if the letter has two forms, because few programs show the plain one, or all text."""
+    has_two_forms = message.page.size and "alternative" in message.structure.split(maxsplit=2)[:2]
+    return message.page.visible if has_two_forms else message.text
 
 
 def _has_unread_content(message: Message) -> bool:

@@ -215,6 +215,17 @@ def test_a_footer_is_not_the_letter():
     assert policy().decide(0.0, letter.evidence) == (Verdict.HAM, Reason.SCORE)
 
 
+def test_a_picture_beside_a_plain_form():
+    """A page of pictures is not ham for the words of the plain part beside it, which few mail programs show."""
+    page = "Content-Type: text/html\n\n<img src=http://example.com/a.png>"
+    for raw, verdict in (
+        (mixed(PLAIN, page, kind="alternative"), Verdict.UNSURE),
+        (mixed(PLAIN, f"{page}<p>{LETTER}</p>", kind="alternative"), Verdict.HAM),
+        (mixed(PLAIN, page), Verdict.HAM),
+    ):
+        assert policy().decide(0.0, READER.read(raw).evidence)[0] is verdict
+
+
 PICTURES = {
     "a button": "<input src=http://example.com/a.png type=image>",
     "an old background": "<table background='http://example.com/a.png'><tr><td>&nbsp;</table>",

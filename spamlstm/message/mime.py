@@ -58,12 +58,14 @@ class Part:
 class _Multipart(NamedTuple):
     """An open multipart: the number of its multipart/alternative, and whether it is attached, and is a digest.
 
+    `chooses` tells that it is the multipart/alternative itself, of whose parts programs show one.
     `outside` has the content headers with which the text outside its parts is read, or None if no program shows it.
     """
 
     alternative: int
     attached: bool
     is_digest: bool
+    chooses: bool
     outside: dict[str, str] | None
 
 
@@ -97,8 +99,8 @@ class MimeReader:
         self.shown: list[ShownText] = outer.shown if outer else []
         self.headers = HeaderReader(raw, self.defects)
         self.limits: _Limits = outer.limits if outer else _Limits()
-        # The multipart/alternative of the part that was opened last.
-        self._alternative = 0
+        # The multipart/alternative of the part that was opened last, and the number of the parts of such multiparts.
+        self._alternative = self._choice = 0
         # Whether what is read belongs to an attachment or to a message within the message.
         self._attached = outer is not None
         self._behind_parts = len(raw)
@@ -123,7 +125,8 @@ class MimeReader:
                 continue
             self._behind_parts = len(self.raw)
             inner, begin = self.headers.read(line_end)
-            self._alternative, self._attached, is_digest, _ = boundaries[boundary]
+            self._alternative, self._attached, is_digest, chooses, _ = boundaries[boundary]
+            self._choice += chooses
             if is_digest and not any(name == "content-type" for name, _ in inner):
                 inner = (_IN_DIGEST, *inner)
             leaf = self._open(inner, begin, boundaries)
@@ -157,13 +160,14 @@ class MimeReader:
                 boundary = used_boundary(self.raw, start, declared, self.defects)
                 if boundary and (boundary == declared or boundary not in boundaries):
                     self.structure.append(multipart[10:40])
-                    if multipart == "multipart/alternative":
+                    chooses = multipart == "multipart/alternative"
+                    if chooses:
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
                     is_digest = multipart == "multipart/digest"
                     is_certain = content["type"] == multipart and boundary == declared
                     outside = None if is_certain else {**_not_multipart(content), "outside": ""}
-                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, outside)
+                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, chooses, outside)
                     return (outside, start) if outside else None
                 return _not_multipart(content), start
             mime_type = content["type"]
@@ -274,7 +278,7 @@ class MimeReader:
 
     def _show(self, text: str, kind: PartKind = PartKind.PLAIN) -> None:
         self.plain.append(text)
-        self.shown.append(ShownText(text, kind, self._alternative, self._attached))
+        self.shown.append(ShownText(text, kind, self._alternative, self._choice, self._attached))
 
     def _without_files(self, text: str, content: dict[str, str]) -> str:
         """Return a text with its uuencoded texts decoded, and add its other uuencoded files to `parts`."""
@@ -315,7 +319,7 @@ class MimeReader:
             # As in a plain part, only what it says is read, and where its links lead. Each AMP page has a script.
             page = Page(page.visible, links=page.links)
         self.pages.append(page)
-        self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._attached))
+        self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._choice, self._attached))
 
 
 def _not_multipart(content: dict[str, str]) -> dict[str, str]:

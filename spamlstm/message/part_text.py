@@ -25,12 +25,14 @@ class PartKind(Enum):
 class ShownText(NamedTuple):
     """The text of one part. `alternative` is the number of the multipart/alternative that contains it, or 0.
 
+    `choice` is the number of the part of this multipart that contains it. Programs show the last one that they can.
     `attached` tells that the text is that of a file, or of a message within the message.
     """
 
     text: str
     kind: PartKind
     alternative: int
+    choice: int = 0
     attached: bool = False
 
 
@@ -170,28 +172,34 @@ def enriched_text(source: str) -> str:
 def shown_text(texts: Sequence[ShownText]) -> MessageText:
     """Return the text that a reader sees.
 
-    The plain part of a multipart/alternative with a page, and an invitation, are secondary text, and are left out
-    unless they say something else. A letter of fewer than FEWEST_LETTER_WORDS words has no secondary text: all text is
-    the letter then.
+    The parts of a multipart/alternative that programs do not show, such as the plain part beside a page, and an
+    invitation, are secondary text, and are left out unless they say something else. A letter of fewer than
+    FEWEST_LETTER_WORDS words has no secondary text: all text is the letter then.
     """
     if len(texts) == 1:
         return _divided(texts[0].text, [])
-    pages: dict[int, list[str]] = {}
-    for text, kind, alternative, _ in texts:
-        if alternative and kind is PartKind.PAGE and text:
-            pages.setdefault(alternative, []).append(text)
+    # What programs show of each multipart/alternative: the last page, or without a page the last other text.
+    chosen: dict[int, tuple[bool, int]] = {}
+    for text, kind, alternative, choice, is_attached in texts:
+        is_page = kind is PartKind.PAGE
+        if alternative and text.strip() and (is_page or not (is_attached or kind is PartKind.CALENDAR)):
+            chosen[alternative] = max(chosen.get(alternative, (False, 0)), (is_page, choice))
+    shown: dict[int, list[str]] = {}
+    for text, kind, alternative, choice, _ in texts:
+        if chosen.get(alternative) == (kind is PartKind.PAGE, choice):
+            shown.setdefault(alternative, []).append(text)
     letter: list[str] = []
     attached: list[str] = []
     more: list[str] = []
     compared = 0
-    for text, kind, alternative, is_attached in texts:
+    for text, kind, alternative, choice, is_attached in texts:
         if kind is PartKind.CALENDAR:
             more.append(text)
-        elif kind is PartKind.PAGE or alternative not in pages:
+        elif chosen.get(alternative) in (None, (kind is PartKind.PAGE, choice)):
             if text:
                 (attached if is_attached else letter).append(text)
         elif len(text) >= _SHORTEST_OTHER and (compared := compared + 1) <= MOST_OTHER:
-            more += [text] * _says_something_else(text, "\n".join(pages[alternative]))
+            more += [text] * _says_something_else(text, "\n".join(shown[alternative]))
     for text in more[:MOST_OTHER]:
         if not (letter or attached) or _says_something_else(text, "\n".join((*letter, *attached))):
             attached.append(text)

@@ -47,6 +47,12 @@ BESIDE = {
     ),
     "an invitation": mixed(plain(LETTER), f"Content-Type: text/calendar\n\nBEGIN:VEVENT\nDESCRIPTION:{MINUTES}\n"),
     "another plain part": mixed(plain(MINUTES), f"Content-Type: text/html\n\n<p>{LETTER}</p>", kind="alternative"),
+    "another page": mixed(
+        f"Content-Type: text/html\n\n<p>{MINUTES}</p>",
+        f"Content-Type: text/html\n\n<p>{LETTER}</p>",
+        kind="alternative",
+    ),
+    "a plain part that no program chooses": mixed(plain(MINUTES), plain(LETTER), kind="alternative"),
     "a forwarded message": letter_with(
         quoted=f"\n\n---------- Forwarded message ---------\nFrom: Ruth\nSubject: Minutes\n\n{MINUTES}"
     ),
@@ -187,3 +193,20 @@ def test_many_other_texts_take_little_time(monkeypatch):
     page = f"Content-Type: text/html\n\n<p>{LETTER}</p>"
     parse_message(mixed(page, *(plain(f"{MINUTES} {number}") for number in range(200)), kind="alternative"))
     assert len(compared) == 2 * part_text.MOST_OTHER
+
+
+def test_pages_of_one_choice():
+    """Parts within the chosen part of a multipart/alternative are all shown, as Apple Mail sends text around files."""
+    pages = "".join(f"--in\nContent-Type: text/html\n\n<p>{text}</p>\n" for text in (MINUTES, LETTER))
+    inner = f"Content-Type: multipart/mixed; boundary=in\n\n{pages}--in--"
+    message = parse_message(mixed(plain(MINUTES), inner, kind="alternative"))
+    assert (message.text.split(), message.secondary) == (f"{MINUTES} {LETTER}".split(), "")
+
+
+def test_a_page_in_both_parts():
+    """A plain part that is a page too is read once."""
+    page = f"<p>{LETTER}</p>"
+    message = parse_message(
+        mixed(plain(f"<html>{page}</html>"), f"Content-Type: text/html\n\n{page}", kind="alternative")
+    )
+    assert message.text == LETTER

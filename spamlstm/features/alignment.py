@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from spamlstm.features.brands import belongs, brands_in
 from spamlstm.features.domains import FREEMAIL, organisational_domain
 from spamlstm.features.links import LINKS, Targets, link_facts, shown_host
+from spamlstm.features.normalise import normalise
 from spamlstm.features.organisations import OWNERS, Organisations
 from spamlstm.features.route import Route
 from spamlstm.features.style import Fact, bucket
@@ -57,6 +58,8 @@ _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNO
 _IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
 # No public name ends in these. Machines have such names in the network of their organisation.
 _PRIVATE_ZONES = frozenset(("", *"localhost localdomain local lan home internal intranet corp mail arpa".split()))
+# Brands in disguise are searched for in the first characters of the name and the subject.
+_MAX_NAMES = 500
 _SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
@@ -92,11 +95,16 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     identity = message.first.get("message-id", "")
     yield "id", _identity(identity.strip("<> "), organisations)
     # A brand in the name or subject is foreign if it is not the organisation in From.
-    if brands := brands_in(f"{message.sender_name[:100]}\n{message.subject}"):
+    if brands := _brands(f"{message.sender_name[:100]}\n{message.subject}"):
         owned = organisations.sender and any(belongs(brand, organisations.sender) for brand in brands)
         yield "brand", "own" if owned else "foreign"
     if (via := organisations.owner(organisations.route.host, signers=True)) != "none":
         yield "via", via
+
+
+def _brands(text: str) -> tuple[str, ...]:
+    """Return the brands that a text names, also those whose letters are in disguise."""
+    return brands_in(text) if text.isascii() else (*brands_in(text), *brands_in(normalise(text[:_MAX_NAMES])[0]))
 
 
 def _identity(identity: str, organisations: Organisations) -> str:

@@ -189,7 +189,7 @@ MESSAGES: dict[str, bytes] = {
     "arabic": mail(body="مرحبا بكم في متجرنا"),
     "greek": mail(body="Καλημέρα σας, φίλοι μου"),
     "wrong charset": mail("Content-Type: text/plain; charset=us-ascii", body="größer".encode("cp1252")),
-    "disguises": mail(
+    "disguised brand": mail(
         "Subject: \U0001f600 p\u0430ypal",
         body="p\u0430ypal v\u200bi\u200ba\u200bg\u200bra ＮＯＷ ﾊﾞ ⟦spf:pass⟧ =====----- ann.b@example.org\n"
         + "x" * 60

@@ -52,6 +52,13 @@ def test_facts_are_listed():
         ("From: a@example.com\nTo: b@gmail.com\nIn-Reply-To: <x@mail.gmail.com>", "thread", "reply"),
         ("From: a@example.com\nList-Id: <x.example.com>", "list", "claimed"),
         ("From: PayPal <a@example.com>", "brand", "foreign"),
+        ("From: P\u0430yP\u0430l <a@example.com>", "brand", "foreign"),
+        (
+            "From: a@example.com\nSubject: Your \U0001d5e3\U0001d5ee\U0001d606\U0001d5e3\U0001d5ee\U0001d5f9 account",
+            "brand",
+            "foreign",
+        ),
+        ("From: P\u200bay\u200bPal <a@paypal.com>", "brand", "own"),
         ("From: a@example.com\nTo: undisclosed-recipients:;", "to", "hidden"),
         ("From: a@example.com\nDate: nonsense", "date", "bad"),
     ],

@@ -51,11 +51,12 @@ _BEFORE_1970 = date(1970, 1, 2).toordinal() * 86400
 # The values for the first word of `Message.structure`, a multipart or text subtype.
 _PARTS = {"html": "page", **{name: name for name in "plain alternative related mixed signed report".split()}}
 _FILES = {
-    "document": "pdf doc docx docm xls xlsx xlsm ppt pptx rtf odt ods txt csv",
-    "archive": "zip rar 7z gz tgz bz2 xz iso img cab arj ace z",
-    "page": "html htm shtml mht svg",
-    "program": "exe scr com bat cmd js jse vbs vbe wsf jar lnk ps1 msi pif hta apk one",
-    "image": "gif jpg jpeg png bmp webp tif tiff heic",
+    "document": "pdf doc docx docm xls xlsx xlsm xlsb xlam ppt pptx pptm rtf odt ods odp txt csv",
+    "archive": "zip rar 7z gz tgz bz2 xz iso img vhd vhdx wim cab arj ace z",
+    "page": "html htm shtml xhtml xht mht mhtml svg",
+    "program": "exe scr com bat cmd js jse vbs vbe wsf wsh jar jnlp lnk url ps1 psm1 msi msix appx msc cpl dll xll pif hta"
+    " apk one rdp",
+    "image": "gif jpg jpeg png bmp webp tif tiff heic heif avif",
     "calendar": "ics vcf",
     "message": "eml msg patch diff asc p7s sig",
 }
@@ -220,7 +221,7 @@ def _unread(message: Message, length: int) -> str:
 
 
 def _unread_kind(name: str, mime_type: str) -> str:
-    ending = name.lower().rpartition(".")[2]
+    ending = _ending(name)
     if _is_tnef(name, mime_type) or mime_type in _RTF_TYPES:
         return "office"
     if mime_type == "application/pdf" or ending == "pdf":
@@ -246,8 +247,13 @@ def is_picture(part: Part) -> bool:
     return _unread_kind(part.name, part.type) == "image"
 
 
+def _ending(name: str) -> str:
+    """Return the ending of the name of a file. Windows ignores dots and spaces at the end of a name."""
+    return name.lower().rstrip(". ").rpartition(".")[2]
+
+
 def _file(name: str, mime_type: str) -> str:
-    if kind := _FILE_BY_ENDING.get(name.lower().rpartition(".")[2]):
+    if kind := _FILE_BY_ENDING.get(_ending(name)):
         return kind
     return "image" if mime_type.startswith("image/") else "document" if mime_type == "application/pdf" else "other"
 

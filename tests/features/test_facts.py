@@ -149,3 +149,21 @@ def test_a_message_id_with_a_private_name_belongs_to_nobody(host, fact):
 def test_a_private_name_is_no_new_top_level_domain(host, fact):
     """A From address of a machine in the own network has no zone."""
     assert facts_of(f"From: root@{host}")["zone"] == fact
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("bill.pdf", "document"),
+        ("bill.pdf.exe", "program"),
+        ("bill.exe. ", "program"),
+        ("bill.URL", "program"),
+        ("bill.vhdx", "archive"),
+        ("bill.xhtml", "page"),
+        ("bill.heif", "image"),
+        ("bill", "other"),
+    ],
+)
+def test_files(name, kind):
+    """The kind of a file follows from what Windows takes for the ending of its name."""
+    assert facts_of(f'Content-Type: application/octet-stream; name="{name}"')["file"] == kind

@@ -18,6 +18,8 @@ _MOST_INVISIBLE = 3
 # quadratic time.
 _MOST_SIGNS = 100
 _SIGNS = re.compile(rf"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{{{_MOST_SIGNS},}}+")
+# Letters that look like a space: Braille without dots, and Korean fillers, which NFKC normalisation makes invisible.
+_BLANKS = "\u2800\u3164\uffa0"
 # The half-width Japanese sound marks, and the combining marks to which NFKC normalisation converts them.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
@@ -98,6 +100,8 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
     text, folded = fold_pictures(without_brackets(text))
     if folded:
         odd.add("confusable")
+    for blank in _BLANKS:
+        text = text.replace(blank, " ")
     if not unicodedata.is_normalized("NFKC", text):
         for letter, mark in _SOUND_MARKS:
             text = text.replace(letter, mark)
@@ -117,8 +121,6 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
     text, folded = fold_lookalikes(text)
     if folded:
         odd.add("confusable")
-    # Braille without dots looks like a space.
-    text = text.replace("\u2800", " ")
     # The small letter of a Turkish capital has a mark, which its own small letter does not have.
     return text.replace("İ", "i"), odd
 

@@ -54,8 +54,8 @@ _FILES = {
     "document": "pdf doc docx docm xls xlsx xlsm xlsb xlam ppt pptx pptm rtf odt ods odp txt csv",
     "archive": "zip rar 7z gz tgz bz2 xz iso img vhd vhdx wim cab arj ace z",
     "page": "html htm shtml xhtml xht mht mhtml svg",
-    "program": "exe scr com bat cmd js jse vbs vbe wsf wsh jar jnlp lnk url ps1 psm1 msi msix appx msc cpl dll xll pif hta"
-    " apk one rdp",
+    "program": "exe scr com bat cmd js jse vbs vbe wsf wsh jar jnlp lnk url ps1 psm1 msi msix appx msc cpl dll xll pif"
+    " hta apk one rdp",
     "image": "gif jpg jpeg png bmp webp tif tiff heic heif avif",
     "calendar": "ics vcf",
     "message": "eml msg patch diff asc p7s sig",

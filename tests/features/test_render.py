@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,12 @@ def test_normalise():
     assert normalise("p\u0430ypal") == ("paypal", {"confusable"})
     assert normalise("привет") == ("привет", set())
     assert normalise("v\u200bi\u200ba\u200bg\u200bra") == ("viagra", {"zerowidth"})
+
+
+@pytest.mark.parametrize("blank", ["\u2800", "\u3164", "\uffa0", "\u3000", "\u2003"])
+def test_letters_that_look_like_spaces(blank):
+    """Letters that look like a space part words."""
+    assert normalise(f"you{blank}have{blank}won")[0] == "you have won"
 
 
 def test_windows():

@@ -7,6 +7,7 @@ that exceeds the budget of its message is read as plain text. docs/decisions/000
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from spamlstm.message.hidden_text import is_repeated, take_hidden
@@ -42,9 +43,11 @@ _OTHER_PICTURE = re.compile(
 )
 # A page with more text, in characters, is not searched for them.
 _LITTLE_TEXT = 1_000
-# A comment that Outlook for Windows reads as a part of the page. Beside a page of fewer words, it is read if it says
-# something else.
-_FOR_OUTLOOK = re.compile(rb"<!--\[if[^\]<>!]{0,40}\bmso\b[^\]<>]{0,40}\]>", re.IGNORECASE)
+# A comment that Outlook for Windows, of version 16, reads as a part of the page: for any, this, or later versions.
+_FOR_OUTLOOK = re.compile(
+    rb"<!--\[if\s+\(?(?:mso(?:\s+16)?|gte?\s+mso\s+[\d.]+)(?![\s\d.]*[\w&])[^\]<>]{0,40}\]>", re.IGNORECASE
+)
+# Beside a page of at least this number of words, text that only some programs show does not count.
 _FEW_WORDS = 40
 _REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
 _URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
@@ -117,7 +120,7 @@ def _end_tag(piece: str) -> str:
 
 
 def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bool = False) -> Page:
-    """Return the page with this source in UTF-8. `inner` tells that it is a page in a frame or for Outlook only."""
+    """Return the page with this source in UTF-8. `inner` tells that only some programs show it within another page."""
     from selectolax.lexbor import LexborHTMLParser  # the import takes 8 ms, which text mail avoids
 
     low = source.lower()
@@ -127,7 +130,7 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
     scripts = len(tree.css("script")) if b"<script" in low else 0
     texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
     tree.strip_tags([*INVISIBLE, "xml"] if inner else list(INVISIBLE))  # Outlook keeps settings in <xml>
-    framed = _read_frames(tree, budget) if b"srcdoc" in low and not inner else []
+    framed = [node.attributes["srcdoc"] or "" for node in tree.css("iframe[srcdoc]")] if b"srcdoc" in low else ()
     if b"<svg" in low:
         prepare_svg(tree)
     if b"bdo" in low or b"-override" in low:
@@ -143,29 +146,20 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
     visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
     pictured = len(visible) < _LITTLE_TEXT and _OTHER_PICTURE.search(low) is not None
-    if not inner and b"<!--[if" in low and len(visible.split()) < _FEW_WORDS:
-        other = _read_for_outlook(source, budget)
+    elsewhere = False
+    if not inner and (framed or b"<!--[if" in low) and len(visible.split()) < _FEW_WORDS:
+        other = _read_tree(_for_outlook(source, framed), budget, size=0, cut=False, inner=True)
         pictured = pictured or bool(other.images)
-        if not is_repeated(other.visible, set(visible.lower().split())):
-            visible, framed = f"{visible}\n{other.visible}".strip(), [*framed, other]
-    links = tuple([*links, *(link for page in framed for link in page.links)][:MAX_LINKS])
-    return Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader, pictured=pictured)
+        elsewhere = not is_repeated(other.visible, set(visible.lower().split()))
+    shown = Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader)
+    return shown if not (pictured or elsewhere) else replace(shown, pictured=pictured, elsewhere=elsewhere)
 
 
-def _read_frames(tree: Any, budget: Budget) -> list[Page]:
-    """Put the text of pages that are written in the attribute of a frame in place of the frame, and return them."""
-    pages = []
-    for node in tree.css("iframe[srcdoc]"):
-        pages.append(_read_tree((node.attributes["srcdoc"] or "").encode(), budget, size=0, cut=False, inner=True))
-        node.replace_with(f"\n{pages[-1].visible}\n")
-    return pages
-
-
-def _read_for_outlook(source: bytes, budget: Budget) -> Page:
-    """Return the page that the comments for Outlook in a page contain."""
+def _for_outlook(source: bytes, framed: Iterable[str]) -> bytes:
+    """Return the source of what the comments for Outlook in a page contain, and of the pages in frames."""
     comments = [piece[begin.end() :] for piece in source.split(b"-->") if (begin := _FOR_OUTLOOK.search(piece))]
     # The `>` closes the `<![endif]` at the end of each.
-    return _read_tree(b">\n".join(comments), budget, size=0, cut=False, inner=True) if comments else Page()
+    return b">\n".join([*comments, *map(str.encode, framed)])
 
 
 def _is_for_screens(node: Any) -> bool:

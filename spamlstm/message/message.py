@@ -87,6 +87,7 @@ def join_pages(pages: Iterable[Page]) -> Page:
         complex=any(page.complex for page in pages),
         preheader=next((page.preheader for page in pages if page.preheader), ""),
         pictured=any(page.pictured for page in pages),
+        elsewhere=any(page.elsewhere for page in pages),
     )
 
 

@@ -39,7 +39,8 @@ class Page:
     read unchanged. `complex` means that the tree of the page would exceed the budget of the message, so the page was
     read as plain text. `preheader` is the hidden text at the top of the page that mail programs show in the list of
     messages. It is also the first line of `visible`. `pictured` means that a page of little text has pictures that
-    are not in `images`, such as backgrounds.
+    are not in `images`, such as backgrounds. `elsewhere` means that a page of few words says something else where only
+    some programs show it: in comments for Outlook, and in pages that are attributes of frames.
     """
 
     visible: str = ""
@@ -53,6 +54,7 @@ class Page:
     complex: bool = False
     preheader: str = ""
     pictured: bool = False
+    elsewhere: bool = False
 
 
 def part_blocks(source: bytes) -> bytes:

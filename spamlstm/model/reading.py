@@ -201,8 +201,11 @@ def evidence_of(message: Message) -> Evidence:
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
         no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),
-        little_text=_has_unread_content(message)
-        and min(words, _words(_shown_form(message), FEWEST_BODY_WORDS)) < FEWEST_BODY_WORDS,
+        little_text=message.page.elsewhere
+        or (
+            _has_unread_content(message)
+            and min(words, _words(_shown_form(message), FEWEST_BODY_WORDS)) < FEWEST_BODY_WORDS
+        ),
         decorated=is_decorated(message.text[:_LOOK]),
     )
 

@@ -3,17 +3,22 @@
 import pytest
 
 from spamlstm.message.html import read_page
+from spamlstm.message.message import parse_message
+from spamlstm.model.reading import evidence_of
 
+HTML = "From: ann@example.org\nSubject: Papers for you\nContent-Type: text/html\n\n"
 LETTER = "Dear winner, you have won the summer lottery."
 
 
-@pytest.mark.parametrize("condition", ["mso", "gte mso 9", "(gte mso 9)|(IE)", "mso | IE"])
+@pytest.mark.parametrize("condition", ["mso", "gte mso 9", "(gte mso 9)|(IE)", "mso | IE", "mso 16"])
 def test_text_for_outlook(condition):
-    """Text that only Outlook for Windows shows is read if the page shows few words besides."""
-    link = "<a href='http://a.example'>here</a>"
-    page = read_page(f"<p>Hello</p><!--[if {condition}]><p>{LETTER}</p>{link}<![endif]-->")
-    assert page.visible == f"Hello\n{LETTER}\nhere"
-    assert [link.url for link in page.links] == ["http://a.example"]
+    """Text that only Outlook for Windows shows does not count as read, and a page of few words besides is not ham."""
+    page = read_page(f"<p>Hello</p><!--[if {condition}]><p>{LETTER}</p><![endif]-->")
+    assert (page.visible, page.elsewhere) == ("Hello", True)
+    evidence = evidence_of(
+        parse_message(f"{HTML}<p>Hello</p><!--[if {condition}]><p>{LETTER}</p><![endif]-->".encode())
+    )
+    assert evidence.little_text
 
 
 @pytest.mark.parametrize(
@@ -23,26 +28,28 @@ def test_text_for_outlook(condition):
         f"<!--[if mso]><v:rect><center>{LETTER}</center></v:rect><![endif]-->",
         "<!--[if mso]><table><tr><td width=600><![endif]-->",
         "<!--[if !mso]><p>other words</p><![endif]-->",
+        "<!--[if mso 9]><p>other words</p><![endif]-->",
+        "<!--[if lt mso 12]><p>other words</p><![endif]-->",
         "<!-- [if mso]> other words <![endif] -->",
     ],
 )
 def test_comments_without_other_text(comment):
-    """Settings for Outlook, buttons that the page shows too, and other comments change nothing."""
-    assert read_page(f"{comment}<p>{LETTER}</p>{comment}").visible == LETTER
+    """Settings for Outlook, buttons that the page shows too, and comments that no program shows change nothing."""
+    page = read_page(f"{comment}<p>{LETTER}</p>{comment}")
+    assert (page.visible, page.elsewhere) == (LETTER, False)
 
 
 def test_comments_beside_a_letter():
-    """Beside a page of many words, comments for Outlook are not read, as most people do not see them."""
+    """Beside a page of many words, comments for Outlook are not searched."""
     words = " ".join(f"word{number}" for number in range(40))
-    assert read_page(f"<p>{words}</p><!--[if mso]><p>{LETTER}</p><![endif]-->").visible == words
+    assert not read_page(f"<p>{words}</p><!--[if mso]><p>{LETTER}</p><![endif]-->").elsewhere
 
 
 def test_a_page_in_a_frame():
-    """The page that a frame contains as an attribute is read at its place, and only one level deep."""
-    inner = "&lt;p&gt;Hello&lt;/p&gt;&lt;a href=http://a.example&gt;here&lt;/a&gt;&lt;iframe srcdoc=x&gt;"
-    page = read_page(f"<p>above</p><iframe srcdoc='{inner}'></iframe><p>below</p>")
-    assert page.visible == "above\nHello\nhere\nbelow"
-    assert [link.url for link in page.links] == ["http://a.example"]
+    """The page that a frame contains as an attribute does not count as read either."""
+    inner = f"&lt;p&gt;{LETTER}&lt;/p&gt;"
+    assert read_page(f"<p>Hello</p><iframe srcdoc='{inner}'></iframe>").elsewhere
+    assert not read_page(f"<p>{LETTER}</p><iframe srcdoc='{inner}'></iframe>").elsewhere
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from measurement import argument_parser, read_mail
 from spamlstm.model.classifier import Classifier
 
 T = TypeVar("T")
-CHUNK = 100  # rows scored in one call, about as many as `classify` scores
+CHUNK = 64  # messages scored in one call, about as many as `classify` scores
 
 
 def main() -> None:
@@ -30,9 +30,11 @@ def main() -> None:
     windows = [window for reading in readings for window in reading.windows]
     rows = timed("encode, new words", count, lambda: classifier.encoder.encode(windows))
     timed("encode, cached words", count, lambda: classifier.encoder.encode(windows))
-    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    together = timed("score", count, lambda: [classifier.scorer.logits(chunk) for chunk in chunks])
-    alone = timed("score, each row alone", count, lambda: [classifier.scorer.logits([row]) for row in rows])
+    each = iter(rows)
+    messages = [[next(each) for _ in reading.windows] for reading in readings if reading.windows]
+    chunks = [messages[start : start + CHUNK] for start in range(0, len(messages), CHUNK)]
+    together = timed("score", count, lambda: [classifier.message_logits(chunk) for chunk in chunks])
+    alone = timed("score, each message alone", count, lambda: [classifier.message_logits([one]) for one in messages])
     gap = np.abs(np.concatenate(together) - np.concatenate(alone)).max()
     print(f"largest difference of a logit in a batch and alone: {gap:.1e}")
     print(

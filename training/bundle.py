@@ -89,6 +89,7 @@ def write(
             "window_bytes": job.limits.window_bytes,
             "max_windows": job.limits.windows,
             "style": job.limits.style,
+            "piece_tokens": job.limits.piece,
             "vocab_size": len(vocabulary),
         },
         "calibration": asdict(calibration),

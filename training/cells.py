@@ -68,10 +68,10 @@ class _Task:
 
     def judge(self, network: Judge) -> list[Logits]:
         """Return the logits of the left-out mail, of its disguised copies, and of the probes for each distance."""
-        windows = self.job.limits.windows
+        windows, piece = self.job.limits.windows, self.job.limits.piece
         return [
-            _judge(network, self.judged, windows=windows),
-            _judge(network, self.copies, windows=windows),
+            _judge(network, self.judged, windows=windows, piece=piece),
+            _judge(network, self.copies, windows=windows, piece=piece),
             *(_judge(network, probes, windows=1) for probes in self.probes),
         ]
 
@@ -156,9 +156,9 @@ def _copies(data: Dataset, real: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.flatnonzero(is_disguised(data.source) & np.isin(data.group, np.unique(data.group[real])))
 
 
-def _judge(network: Judge, examples: list[Example], *, windows: int) -> Logits:
+def _judge(network: Judge, examples: list[Example], *, windows: int, piece: int = 0) -> Logits:
     spam = np.array([example.spam for example in examples], np.bool_)
-    return Logits(spam, learn.logits(network, examples, windows=windows) if examples else np.zeros(0))
+    return Logits(spam, learn.logits(network, examples, windows=windows, piece=piece))
 
 
 def _export(network: Network, path: Path) -> Path:

@@ -40,13 +40,17 @@ _PLACEHOLDER = re.compile(r"\bexample\b")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of reading a message: tokens of header and window, UTF-8 bytes of a window, windows of a message."""
+    """Limits of reading a message: tokens of header and window, UTF-8 bytes of a window, windows of a message.
+
+    `piece` is the tokens of a piece, in which doubtful messages are read. With 0, they are not.
+    """
 
     header: int = 168
     window: int = 288
     window_bytes: int = 1000
     windows: int = 6
     style: bool = True
+    piece: int = 48
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,14 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
 
 def _limits(parent: Bundle) -> Limits:
     limits = parent.input
-    return Limits(limits.header_tokens, limits.window_tokens, limits.window_bytes, limits.max_windows, limits.style)
+    return Limits(
+        header=limits.header_tokens,
+        window=limits.window_tokens,
+        window_bytes=limits.window_bytes,
+        windows=limits.max_windows,
+        style=limits.style,
+        piece=limits.piece_tokens,
+    )
 
 
 def _write(

@@ -243,5 +243,6 @@ def judge(
 ) -> calibrate.LeftOut:
     """Return the logits of some messages, as the classifier would compute them."""
     chosen = replace(data, rows=[data.rows[index] for index in indices])
-    found = learn.logits(network, chosen.encode(vocabulary, job.limits), windows=job.limits.windows)
+    examples, limits = chosen.encode(vocabulary, job.limits), job.limits
+    found = learn.logits(network, examples, windows=limits.windows, piece=limits.piece)
     return calibrate.LeftOut(data.source[indices], data.spam[indices], found)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model.network import HIGHEST_SHARE
+from spamlstm.model.close_reading import HIGHEST_SHARE, divide, message_logits
 
-from .batches import Batch, Example, batches, collate, rows, split_by_tokens, with_header_of, without_facts
+from .batches import Batch, Example, Ids, batches, collate, split_by_tokens, with_header_of, without_facts
 from .network import Deep, Judge, Network, NetworkConfig, Wide
 from .progress import silent
 from .recombination import Lessons, Recombination, lessons
@@ -222,18 +222,37 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
     return network.cpu().eval()
 
 
-def logits(network: Judge, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
-    """Return (N,) the logit of each message, as the classifier would compute it from at most `windows` windows."""
+def logits(network: Judge, examples: Sequence[Example], *, windows: int, piece: int = 0, device: str = "cpu") -> Floats:
+    """Return (N,) the logit of each message, as the classifier would compute it from at most `windows` windows.
+
+    A doubtful message is read in pieces of at most `piece` tokens, unless that is 0.
+    """
     network.eval()
-    found = np.zeros(len(examples))
-    all_rows = [rows(example, windows) for example in examples]
-    order = np.argsort([max(map(len, message)) for message in all_rows], kind="stable")
+    header_and_body = [[(example.header, window) for window in example.windows[:windows]] for example in examples]
+
+    def logits_of(rows: list[tuple[Ids, Ids]]) -> list[float]:
+        return _all_row_logits(network, [np.concatenate(row) for row in rows], device)
+
+    def pieces(row: tuple[Ids, Ids]) -> list[tuple[Ids, Ids]]:
+        header, body = row
+        return [(header, part) for part in divide(body, piece)]
+
+    return np.array(message_logits(header_and_body, logits=logits_of, pieces=pieces))
+
+
+def _all_row_logits(network: Judge, rows: list[Ids], device: str) -> list[float]:
+    """Return the logit of each row. Rows of similar length are in one batch."""
+    if not rows:
+        return []
+    found = np.zeros(len(rows))
+    order = np.argsort([len(row) for row in rows], kind="stable")
     with torch.no_grad():
-        for part in split_by_tokens([all_rows[index] for index in order], 32_000):
+        for part in split_by_tokens([[rows[index]] for index in order], 32_000):
             chosen = order[part]
-            batch = collate([all_rows[index] for index in chosen], [False] * len(chosen))
-            found[chosen] = _message_logits(network, batch, device).cpu().numpy()
-    return found
+            batch = collate([[rows[index]] for index in chosen], [False] * len(chosen))
+            found[chosen] = _row_logits(network, batch, device).cpu().numpy()
+    values: list[float] = found.tolist()
+    return values
 
 
 def _train_stage(
@@ -336,7 +355,7 @@ def _row_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
 
 
 def _message_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
-    """Return (B,) the logit of each message from those of its rows, as `spamlstm.model.network.message_logit` does."""
+    """Return (B,) the logit of each message from those of its rows, as `message_logit` does for windows."""
     of_rows = _row_logits(network, batch, device)
     message = torch.from_numpy(batch.message).to(device)
     empty = torch.zeros(len(batch.labels), device=device)

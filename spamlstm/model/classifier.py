@@ -17,10 +17,11 @@ from spamlstm.config import Config, LearningConfig
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle
+from spamlstm.model.close_reading import message_logits
 from spamlstm.model.encoder import Encoder, Ids
 from spamlstm.model.limits import Limits
 from spamlstm.model.mail_chunks import read_chunks
-from spamlstm.model.network import Network, message_logit
+from spamlstm.model.network import Network
 from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
 from spamlstm.model.reading import MessageReader, Reading, Source
 from spamlstm.model.registry import find_bundle
@@ -246,10 +247,6 @@ class Classifier:
                 yield from chunk.in_order(self._assess_all(chunk.keys, readings, beat), _without_mail)
                 del chunk, readings  # otherwise they stay in memory during the next read
 
-    def score(self, logits: Sequence[float]) -> float | None:
-        """Return the calibrated score of a message from the logits of its windows, or None if there are no windows."""
-        return self.bundle.calibration.score(message_logit(logits)) if logits else None
-
     def _assess_all(
         self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None] = lambda: None
     ) -> list[Assessed[K]]:
@@ -267,16 +264,28 @@ class Classifier:
         return [one._replace(ms=round(reading.ms + share, 3)) for one, reading in pairs]
 
     def _score(self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None]) -> list[Assessed[K]]:
-        rows = self.encoder.encode([window for reading in readings for window in reading.windows])
-        logits = self.scorer.logits(rows, beat=beat).tolist()
-        assessed, at = [], 0
-        for key, reading in zip(keys, readings, strict=True):
-            end = at + len(reading.windows)
-            assessed.append(self._assess(key, reading, rows[at:end], logits[at:end]))
-            at = end
-        return assessed
+        rows = iter(self.encoder.encode([window for reading in readings for window in reading.windows]))
+        messages = [[next(rows) for _ in reading.windows] for reading in readings]
+        logits = iter(self.message_logits([message for message in messages if message], beat=beat))
+        return [
+            self._assess(key, reading, message, next(logits) if message else None)
+            for key, reading, message in zip(keys, readings, messages, strict=True)
+        ]
 
-    def _assess(self, key: K, reading: Reading, rows: list[Ids], logits: list[float]) -> Assessed[K]:
+    def message_logits(
+        self, messages: Sequence[Sequence[Ids]], *, beat: Callable[[], None] = lambda: None
+    ) -> list[float]:
+        """Return the logit of each message from the token ids of its windows. Equal rows are scored once."""
+
+        def logits(rows: list[Ids]) -> list[float]:
+            single = {row.tobytes(): row for row in rows}
+            found = self.scorer.logits(list(single.values()), beat=beat).tolist()
+            logit_of = dict(zip(single, found, strict=True))
+            return [logit_of[row.tobytes()] for row in rows]
+
+        return message_logits(messages, logits=logits, pieces=self.encoder.pieces)
+
+    def _assess(self, key: K, reading: Reading, rows: list[Ids], logit: float | None) -> Assessed[K]:
         if reading.failure:
             return _failed(key, reading, reading.failure)
         evidence = reading.evidence
@@ -289,7 +298,8 @@ class Classifier:
 
             sketch = text_sketch(reading.windows, sender=next(iter(evidence.senders), ""))
             features = joined(reading.runs, tokens(rows), sketch)
-        return Assessed(key, self.score(logits), evidence, features, reading.defects, sender=reading.sender)
+        score = None if logit is None else self.bundle.calibration.score(logit)
+        return Assessed(key, score, evidence, features, reading.defects, sender=reading.sender)
 
 
 def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> bool:

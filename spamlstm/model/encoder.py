@@ -11,6 +11,7 @@ from spamlstm.errors import DataError
 from spamlstm.features.render import BODY
 from spamlstm.files import write_file
 from spamlstm.model.bundle import TOKENIZER, Bundle
+from spamlstm.model.close_reading import divide
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -146,6 +147,7 @@ class Encoder:
             )
         self._vocabulary = Vocabulary(self._tokenizer)
         self._header, self._window = bundle.input.header_tokens, bundle.input.window_tokens
+        self._piece = bundle.input.piece_tokens
         self._padding = array("I", [bundle.input.pad_id])
         self._body = self._vocabulary.ids(BODY)[-1]
         ids = map(self._tokenizer.token_to_id, BYTE_LETTERS[0x80:])
@@ -176,6 +178,14 @@ class Encoder:
                 last, header = start, vocabulary.header_ids(*start, most=self._header)
             rows.append(header + vocabulary.body_ids(body, most=self._window) or self._padding)
         return rows
+
+    def pieces(self, row: Ids) -> list[Ids]:
+        """Return a row for each piece of the body of `row`, with the header of `row` before it.
+
+        There is none if the body is not longer than one piece, or if this model does not read pieces.
+        """
+        start = row.index(self._body) + 1 if self._body in row else 0
+        return [row[:start] + piece for piece in divide(row[start:], self._piece)]
 
     def is_unknown(self, rows: Sequence[Ids]) -> bool:
         """Return whether most tokens of the body are only parts of letters in this vocabulary.

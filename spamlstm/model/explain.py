@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.fact_sentences import fact_sentence
-from spamlstm.model.network import message_logit
 from spamlstm.model.policy import Evidence, Policy, Reason
 
 if TYPE_CHECKING:
@@ -144,21 +143,18 @@ def sender_sentence(sender: SenderIdentity, known: "KnownSender") -> str:
 
 
 def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
-    logits = _logits(classifier, windows)
-    base = message_logit(logits)
+    logits = _logits(classifier, [[window] for window in windows])
     # Candidates of the first window and of the most spam-like one come first, because these two make up the score, and
     # the number of candidates is limited.
     order = [0, *sorted(range(1, len(windows)), key=lambda index: -logits[index])]
     candidates = _candidates([windows[index] for index in order])
     variants = [[_removed(window, candidate) for window in windows] for candidate in candidates]
-    changed = [less for variant in variants for less, window in zip(variant, windows, strict=True) if less != window]
-    rescored = iter(_logits(classifier, changed))
+    base, *without = _logits(classifier, [windows, *variants])
     scale = classifier.bundle.calibration.scale
-    causes = []
-    for candidate, variant in zip(candidates, variants, strict=True):
-        each = zip(variant, windows, logits, strict=True)
-        remaining = [logit if less == window else next(rescored) for less, window, logit in each]
-        causes.append(_cause(candidate, round(scale * (base - message_logit(remaining)), 3)))
+    causes = [
+        _cause(candidate, round(scale * (base - logit), 3))
+        for candidate, logit in zip(candidates, without, strict=True)
+    ]
     return sorted((cause for cause in causes if cause.contribution), key=lambda cause: -abs(cause.contribution or 0.0))
 
 
@@ -199,6 +195,8 @@ def _word_removed(text: str, word: str) -> str:
     return _WORD.sub(lambda match: "" if match[0] == word else match[0], text)
 
 
-def _logits(classifier: Classifier, windows: Sequence[str]) -> list[float]:
-    logits: list[float] = classifier.scorer.logits(classifier.encoder.encode(windows)).tolist()
-    return logits
+def _logits(classifier: Classifier, messages: Sequence[Sequence[str]]) -> list[float]:
+    """Return the logit of each message from its windows. Equal windows are encoded and scored once."""
+    windows = list(dict.fromkeys(window for message in messages for window in message))
+    ids = dict(zip(windows, classifier.encoder.encode(windows), strict=True))
+    return classifier.message_logits([[ids[window] for window in message] for message in messages])

@@ -53,8 +53,8 @@ MOST_NUMBER = 1e6
 class InputSpec:
     """The parameters that convert a text to the input of the network.
 
-    `header_tokens` and `window_tokens` are in tokens, `window_bytes` in UTF-8 bytes. `style` says whether the style
-    facts are included.
+    `header_tokens`, `window_tokens` and `piece_tokens` are in tokens, `window_bytes` in UTF-8 bytes. `style` says
+    whether the style facts are included. With 0 for `piece_tokens`, as in older models, no message is read in pieces.
     """
 
     pad_id: int
@@ -64,6 +64,7 @@ class InputSpec:
     max_windows: int
     vocab_size: int
     style: bool
+    piece_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ class Manifest:
         if not isinstance(table.get("style"), bool):
             raise self.wrong("input.style", "true or false")
         pad_id = self.integer(table, "pad_id", "input.", most=sizes["vocab_size"] - 1)
-        return InputSpec(pad_id=pad_id, style=table["style"], **sizes)
+        piece = self.integer({"piece_tokens": 0, **table}, "piece_tokens", "input.", most=sizes["window_tokens"])
+        return InputSpec(pad_id=pad_id, style=table["style"], piece_tokens=piece, **sizes)
 
     def calibration(self) -> Calibration:
         """Return the table `calibration`. Raises DataError if the table is invalid."""

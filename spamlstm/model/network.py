@@ -25,20 +25,6 @@ _HEADER = re.compile(
 )
 
 
-HIGHEST_SHARE = 0.5
-"""The share of the highest window in the logit of a message. The first window has the rest."""
-
-
-def message_logit(windows: Sequence[float]) -> float:
-    """Return the logit of a message from the logits of its windows: a weighted mean of their maximum and the first.
-
-    With only the maximum, one unusual window would decide the verdict on a long message. With the mean of all windows
-    in the place of the first, innocent text below the letter could hide spam (docs/decisions/0036-the-letter-first.md
-    has the figures).
-    """
-    return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * windows[0]
-
-
 def table_indices(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
     """Return the table indices of each token, and of its bigram with the next token, int32 (B, 2, T), for ids (B, T).
 

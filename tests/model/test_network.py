@@ -17,7 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.model import bundle
 from spamlstm.model.encoder import Encoder
 from spamlstm.model.manifest import WideSpec
-from spamlstm.model.network import Network, Wide, buckets, message_logit, table_indices, wide_features
+from spamlstm.model.network import Network, Wide, buckets, table_indices, wide_features
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
@@ -90,17 +90,6 @@ def test_unknown_text(tiny):
     assert encoder.is_unknown(encoder.encode(["⟦body⟧ " + "这是一个测试" * 10]))
     assert not encoder.is_unknown(encoder.encode(["⟦body⟧ cheap pills for the meeting today and more"]))
     assert not encoder.is_unknown(encoder.encode([""]))
-
-
-@given(st.lists(st.floats(-20, 20), min_size=1, max_size=8), st.floats(-20, 20))
-def test_the_logit_of_a_message(windows, more):
-    """The logit of one window is that of the message; with several it is between the first and the highest.
-
-    A further window never lowers it.
-    """
-    assert windows[0] - 1e-9 <= message_logit(windows) <= max(windows) + 1e-9
-    assert message_logit([windows[0]]) == windows[0]
-    assert message_logit([*windows, more]) >= message_logit(windows)
 
 
 def test_no_telemetry_is_sent(tiny, tmp_path, root):

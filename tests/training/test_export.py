@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spamlstm.model import network as scoring
-from spamlstm.model.network import message_logit
+from spamlstm.model.close_reading import divide, is_doubtful, message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
 from training.network import Network, NetworkConfig, Wide
@@ -203,3 +203,14 @@ def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():
 
     assert learn.logits(network, [whole], windows=6)[0] == pytest.approx(message_logit(each.tolist()), abs=1e-5)
     assert learn.logits(network, [whole], windows=2)[0] == pytest.approx(message_logit(each[:2].tolist()), abs=1e-5)
+
+
+def test_the_trainer_reads_doubtful_messages_in_pieces():
+    """The pieces of a doubtful message are scored as the classifier scores them; other messages are not divided."""
+    network = _network("lstm", one_way=False)
+    for example in _examples(40):
+        (window,) = learn.logits(network, [example], windows=1)
+        parts = [Example(example.header, (part,), spam=False) for part in divide(example.windows[0], 5)]
+        pieces = learn.logits(network, parts, windows=1).tolist() if is_doubtful([window]) else ()
+        (found,) = learn.logits(network, [example], windows=1, piece=5)
+        assert found == pytest.approx(message_logit([window], pieces), abs=1e-5)

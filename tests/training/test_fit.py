@@ -293,6 +293,7 @@ def test_the_manifest_says_how_the_text_is_read(three, job):
         "window_tokens": limits.window,
         "window_bytes": limits.window_bytes,
         "max_windows": limits.windows,
+        "piece_tokens": limits.piece,
         "vocab_size": manifest["network"]["vocabulary"],
     }
     assert expected.items() <= manifest["input"].items()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from spamlstm.model import network as scoring
 from spamlstm.model.manifest import WideSpec
 
-from .network import PAIR, Deep, Network, Wide, evidence_factor
+from .network import PAIR, Deep, Network, Wide
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -92,8 +92,18 @@ def _spec(network: Network, wide: Wide, *, scale: float) -> WideSpec:
         bias=float(wide.bias.item()),
         deep_vote=1.0,
         facts=wide.facts,
-        evidence=0.0 if network.deep.evidence is None else evidence_factor(wide.table.weight.detach()),
+        evidence=0.0 if network.deep.evidence is None else _evidence_factor(network.deep.evidence, wide),
     )
+
+
+def _evidence_factor(evidence: Tensor, wide: Wide) -> float:
+    """Return the factor by which the deep part reads the weights of `wide`.
+
+    It is not computed as in training, because the weights of a loaded bundle are rounded and deviate less or more.
+    """
+    weights = wide.table.weight.detach()[:, 0].double()
+    square = weights @ weights
+    return float(evidence.double() @ weights / square) if square else 1.0
 
 
 def _deep(made: _Graph, deep: Deep) -> None:

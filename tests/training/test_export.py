@@ -10,7 +10,7 @@ from spamlstm.model import network as scoring
 from spamlstm.model.close_reading import divide, is_doubtful, message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
-from training.network import Network, NetworkConfig, Wide
+from training.network import Network, NetworkConfig, Wide, evidence_factor
 
 SHAPES = [("lstm", False), ("lstm", True), ("gru", False), ("gru", True), ("rnn", False), ("rnn", True), ("mean", True)]
 each_shape = pytest.mark.parametrize(("cell", "one_way"), SHAPES)
@@ -192,6 +192,14 @@ def test_the_evidence_without_pytorch_is_what_the_deep_part_was_trained_on(facts
     assert found == pytest.approx(expected, abs=1e-5)
     assert not found[ids == 0].any()
     assert np.std(found[ids > 0]) > 0.5
+
+
+def test_a_loaded_network_is_exported_as_it_was():
+    """The weights of a bundle are rounded, but the deep part still reads them by the factor of its training."""
+    network = _with(_wide())
+    weights = network.wide.table.weight.detach()[:, 0]
+    network.deep.evidence.copy_(weights * 0.9 * evidence_factor(weights))
+    assert export.exact(network).spec.evidence == pytest.approx(0.9 * evidence_factor(weights), rel=1e-5)
 
 
 def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from fixtures import tiny_bundle
 from fixtures.tiny_bundle import HAMMY, SPAMMY
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def test_a_message_that_is_not_doubtful_is_not_divided():
     asked = []
     found = message_logits(messages, logits=lambda rows: rows, pieces=lambda row: asked.append(row) or [row + 2, -9.0])
     assert asked == [1.0, DOUBTFUL[0]]
-    assert found == [-3.0, 2.0, DOUBTFUL[1], 1.0]
+    assert found == [-3.0, 2.0, DOUBTFUL[1], DOUBTFUL[0] + 1]
 
 
 @given(st.lists(st.integers()), st.integers(0, 12))
@@ -59,10 +60,15 @@ def test_pieces_make_up_the_body(body, most):
 
 
 @pytest.fixture
-def closely(tiny):
-    """Return the tiny bundle with pieces of ten tokens."""
-    loaded = bundle.load_bundle(tiny)
-    return dataclasses.replace(loaded, input=dataclasses.replace(loaded.input, piece_tokens=10))
+def plain(tmp_path):
+    """Return a bundle whose two known words have a small weight, so that mail with both is doubtful."""
+    return bundle.load_bundle(tiny_bundle.make(tmp_path / "bundle", weight=1.0))
+
+
+@pytest.fixture
+def closely(plain):
+    """Return the same bundle with pieces of ten tokens."""
+    return dataclasses.replace(plain, input=dataclasses.replace(plain.input, piece_tokens=10))
 
 
 def test_each_piece_has_the_header(closely):
@@ -75,17 +81,18 @@ def test_each_piece_has_the_header(closely):
     assert [one for piece in pieces for one in piece[len(header) :]] == row[len(header) :].tolist()
 
 
-def test_an_older_model_reads_no_pieces(tiny):
+def test_an_older_model_reads_no_pieces(plain):
     """The verdicts of a model do not change with the program: without piece_tokens, no message is divided."""
-    encoder = Encoder(bundle.load_bundle(tiny))
+    encoder = Encoder(plain)
     assert encoder.pieces(encoder.encode(["⟦body⟧ " + "word " * 80])[0]) == []
 
 
-def test_spam_within_innocent_text(tiny, closely):
-    """As many innocent words around spam count less for a model that reads doubtful messages in pieces."""
+def test_spam_within_innocent_text(plain, closely):
+    """Innocent words around spam count less for a model that reads doubtful messages in pieces."""
     innocent = f"{HAMMY} " * 12
-    raw = f"Subject: x\n\n{innocent}{f'{SPAMMY} ' * 24}{innocent}".encode()
-    plain = Classifier.open(tiny)
-    close = Classifier.open(tiny)
-    close.bundle, close.encoder = closely, Encoder(closely)
-    assert plain.classify(raw).score < close.classify(raw).score
+    raw = f"Subject: x\n\n{innocent}{f'{SPAMMY} ' * 25}{innocent}".encode()
+    classifier = Classifier.open(plain.path)
+    together = classifier.classify(raw).score
+    classifier.encoder = Encoder(closely)
+    assert together == pytest.approx(1.0)
+    assert classifier.classify(raw).score == pytest.approx(DOUBTFUL[1])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spamlstm.model import network as scoring
-from spamlstm.model.close_reading import divide, is_doubtful, message_logit
+from spamlstm.model.close_reading import DOUBTFUL, divide, is_doubtful, message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
 from training.network import Network, NetworkConfig, Wide, evidence_factor
@@ -216,7 +216,11 @@ def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():
 def test_the_trainer_reads_doubtful_messages_in_pieces():
     """The pieces of a doubtful message are scored as the classifier scores them; other messages are not divided."""
     network = _network("lstm", one_way=False)
-    for example in _examples(40):
+    examples = _examples(40)
+    middle = float(np.median(learn.logits(network, examples, windows=1)))
+    with torch.no_grad():
+        network.deep.out.bias += DOUBTFUL[0] - middle  # half of the messages are doubtful
+    for example in examples:
         (window,) = learn.logits(network, [example], windows=1)
         parts = [Example(example.header, (part,), spam=False) for part in divide(example.windows[0], 5)]
         pieces = learn.logits(network, parts, windows=1).tolist() if is_doubtful([window]) else ()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 from listening import PATIENCE, listening
@@ -13,7 +14,8 @@ from spamlstm.config.users import UserProblem
 from spamlstm.daemon.listeners import judging
 from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
 from spamlstm.learning.label import Label
-from spamlstm.model.classifier import Classifier
+from spamlstm.model.classifier import Classifier, Judged
+from spamlstm.verdict import Judgement, Verdict
 
 
 @pytest.mark.parametrize(("user", "problem"), [("ann", None), ("eve", UserProblem.UNKNOWN), ("", None)])
@@ -117,6 +119,59 @@ def test_usual_messages_do_not_wait_for_all_large_ones(tmp_path, classifier):
         assert [request.answer.result(PATIENCE).judgement.verdict for request in asked] == ["spam"] * len(asked)
     assert [sum(turn[:-1]) for turn in turns[:3]] == [judging.MOST_LARGE, 2 * judging.MOST_LARGE, len(asked) - 1]
     assert turns[0][-1]
+
+
+class SlowClassifier:
+    """A classifier that needs ten seconds of a test's clock for each message."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def classify_many(self, mails, **_):
+        for key, _ in mails:
+            self.clock.now += 10.0
+            yield Judged(key, Judgement(Verdict.HAM, 0.1, -2.0, "score", "tiny 1"), spam_threshold=0.9)
+
+
+@pytest.fixture
+def slow():
+    """A queue whose messages each take ten seconds of its clock."""
+    clock = SimpleNamespace(now=0.0)
+    return Judging(
+        classifier=lambda: SlowClassifier(clock), config=Config, label_stores=StubStores(), clock=lambda: clock.now
+    )
+
+
+class StubStores:
+    def layer(self, _maildir):
+        return None
+
+
+@pytest.mark.parametrize("size", [judging.LARGE_BYTES, judging.LARGE_BYTES + 1], ids=["usual", "large"])
+def test_a_stop_takes_bounded_time(slow, size):
+    """What cannot be answered in time is refused, as by a daemon that does not run, before systemd kills the daemon."""
+    asked = [JudgeRequest(bytes(size)) for _ in range(60)]
+    for one in asked:
+        slow.submit(one)
+    gone = asked.pop()
+    gone.answer.cancel()
+    slow.close()
+    assert asked.pop(0).answer.result(0).judgement.verdict == "ham"
+    for one in asked:
+        with pytest.raises(JudgingError, match="is stopping"):
+            one.answer.result(0)
+    assert not slow
+
+
+def test_slow_messages_do_not_prolong_a_turn(slow):
+    """The loop does its other work, such as a stop, although many messages wait that take long to read."""
+    asked = [JudgeRequest(bytes(judging.LARGE_BYTES)) for _ in range(3)]
+    for one in asked:
+        slow.submit(one)
+    for number in range(3):
+        assert [one.answer.done() for one in asked].count(True) == number
+        slow.work()
+    assert not slow
 
 
 def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):

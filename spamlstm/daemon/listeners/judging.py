@@ -46,6 +46,10 @@ MOST_LARGE = 2
 # a small message overtakes larger ones that came shortly before it. Otherwise 255 clients that send messages of 120 KB
 # without end, each one at a time, would keep others waiting for seconds.
 YIELD_SECONDS = 6.0 / LARGE_BYTES
+# A turn begins no further classification after this time, because mail in Maildirs and a stop wait for its end.
+TURN_SECONDS = 1.0
+# At a stop, requests are answered for this time. The units allow 10 s for the whole stop.
+STOP_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -160,19 +164,20 @@ class Judging:
                 heapq.heappush(self._waiting, (time_of_turn, next(self._numbers), request))
             is_only = len(self._waiting) + len(self._large) == 1
         if closed:
-            request.answer.set_exception(JudgingError("spamlstm is stopping"))
+            request.answer.set_exception(_stopping())
         elif is_only:  # the loop does not sleep while requests wait
             self._wake()
 
     def work(self) -> None:
-        """Answer the requests that wait, at most MOST_AT_ONCE, and at most MOST_LARGE with large messages."""
-        left = MOST_AT_ONCE
-        while left and (taken := self._take(min(left, CLASSIFIED_TOGETHER))):
+        """Answer the requests that wait, at most MOST_AT_ONCE, and at most MOST_LARGE with large messages.
+
+        After TURN_SECONDS, fewer are answered.
+        """
+        left, until = MOST_AT_ONCE, self._clock() + TURN_SECONDS
+        while left and self._clock() < until and (taken := self._take(min(left, CLASSIFIED_TOGETHER))):
             left -= len(taken)
             self._answer(taken)
-        with self._lock:
-            large = [self._large.popleft() for _ in range(min(len(self._large), MOST_LARGE))]
-        self._answer(large)
+        self._answer(self._take_large(MOST_LARGE))
 
     def _take(self, most: int) -> list[AnyRequest]:
         """Take the next usual requests, at most `most` with LARGE_BYTES together."""
@@ -185,6 +190,10 @@ class Judging:
                     break
                 taken.append(heapq.heappop(self._waiting)[2])
         return taken
+
+    def _take_large(self, most: int) -> list[AnyRequest]:
+        with self._lock:
+            return [self._large.popleft() for _ in range(min(len(self._large), most))]
 
     def _answer(self, taken: list[AnyRequest]) -> None:
         # A client that has gone needs no answer.
@@ -200,11 +209,20 @@ class Judging:
                         self._store_written(one)
 
     def close(self) -> None:
-        """Answer all waiting requests. Later requests are refused."""
+        """Answer waiting requests for STOP_SECONDS. The others and later requests are refused.
+
+        Their clients go on as if the daemon did not run, and accounts try them again after the next start.
+        """
         with self._lock:
             self._is_closed = True
-        while self:
-            self.work()
+        until = self._clock() + STOP_SECONDS
+        while taken := self._take(CLASSIFIED_TOGETHER) or self._take_large(1):
+            if self._clock() < until:
+                self._answer(taken)
+                continue
+            for one in taken:
+                if one.answer.set_running_or_notify_cancel():
+                    one.answer.set_exception(_stopping())
 
     def _judge(self, requests: list[JudgeRequest]) -> None:
         try:
@@ -297,6 +315,10 @@ def _answering(request: AnyRequest) -> Iterator[None]:
         logger.exception("bug: a request cannot be answered")
         if not request.answer.done():
             request.answer.set_exception(JudgingError("the request cannot be answered because of a bug"))
+
+
+def _stopping() -> JudgingError:
+    return JudgingError("spamlstm is stopping")
 
 
 def _unreadable(classifier: Judge, failure: str) -> Judgement:

@@ -1,10 +1,20 @@
-"""Threads of IMAP accounts import nothing: while root acts as the owner of a Maildir, an import may fail for good."""
+"""The threads of IMAP accounts.
 
+They import nothing: while root acts as the owner of a Maildir, an import may fail for good.
+"""
+
+import contextlib
 import subprocess
 import sys
+import threading
+import time
 from encodings.aliases import aliases
 
 import pytest
+from imap_server import account, serving, well
+
+from spamlstm.config import Config
+from spamlstm.daemon.imap.accounts import Accounts
 
 pytest.importorskip("imapclient")
 
@@ -50,3 +60,26 @@ def test_mail_of_every_charset_is_read_without_an_import():
     without = output(CODE)
     assert len(without) == len(NAMES) > 400
     assert without == output(CODE.replace("import_for_threads()", "").replace("sys.addaudithook(refuse)", ""))
+
+
+def test_a_stop_waits_for_all_servers_at_once(tmp_path):
+    """Servers that hang delay a stop by some seconds, however many there are, or systemd would kill the daemon."""
+    over, asked = threading.Event(), threading.Semaphore(0)
+
+    def answer(tag, command):
+        if not command.upper().startswith(b"LIST"):
+            return well(tag, command)
+        asked.release()
+        return iter(lambda: over.wait(60) and b"", b"")
+
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(serving(answer)) for _ in range(4)]
+        accounts = Accounts(None, state=tmp_path)
+        accounts.reconfigure(
+            Config(accounts=tuple(account(port, password_command=("printf", "secret")) for port in ports))
+        )
+        assert all(asked.acquire(timeout=30) for _ in ports)
+        began = time.monotonic()
+        accounts.close()
+        assert time.monotonic() - began < 4.0
+        over.set()

@@ -1,6 +1,8 @@
 """The commands that print passwords and tokens of IMAP accounts."""
 
+import os
 import sys
+import threading
 
 import pytest
 
@@ -38,3 +40,36 @@ def test_a_command_that_waits_is_ended():
     """A command that asks a person does not stop the account forever."""
     with pytest.raises(CredentialsError, match="did not end"):
         secret_of(python("import time; time.sleep(60)"), setting="password_command", seconds=0.2)
+
+
+@pytest.mark.parametrize("is_woken", [True, False], ids=["stop", "too-late"])
+def test_the_processes_of_a_command_that_waits_are_ended(tmp_path, wait, is_woken):
+    """A stop ends the command at once. The processes that a shell has started end too, or each try would add some."""
+    wake = os.eventfd(0, os.EFD_CLOEXEC)
+    command = "sh", "-c", f"sleep 600 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
+    seconds = 600 if is_woken else 2
+    caught = []
+
+    def ask():
+        with pytest.raises(CredentialsError) as error:
+            secret_of(command, setting="password_command", seconds=seconds, wake=wake)
+        caught.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    wait((tmp_path / "pid").exists)
+    if is_woken:
+        os.eventfd_write(wake, 1)
+    thread.join(30)
+    os.close(wake)
+    assert caught
+    wait(lambda: not is_running(int((tmp_path / "pid").read_text())))
+
+
+def is_running(process):
+    """Return whether a process runs. One that has ended may wait for its parent."""
+    try:
+        with open(f"/proc/{process}/stat") as stat:  # noqa: PTH123
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

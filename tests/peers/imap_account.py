@@ -119,12 +119,13 @@ class CuttingProxy:
     """A proxy that cuts the connections of a client after a number of its commands. It is a context manager.
 
     `at` says after how many commands, counted over all connections, or is None. If `before`, the last command does not
-    reach the server. `cut` is called at that moment.
+    reach the server. `cut` is called at that moment. If `only_calls`, the connection goes on afterwards.
     """
 
     target: int
     at: int | None = None
     before: bool = False
+    only_calls: bool = False
     cut: Callable[[], None] = lambda: None
     commands: list[bytes] = field(default_factory=list)
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -178,7 +179,9 @@ class CuttingProxy:
             server.sendall(block)
             time.sleep(0.001)  # sometimes the server has answered, sometimes not
         self.cut()
-        return False
+        if self.only_calls and self.before:
+            server.sendall(block)
+        return self.only_calls
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:

@@ -8,6 +8,7 @@ import select
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ RENEW_SECONDS = 300.0, 540.0
 POLL_SECONDS = 60.0
 # Messages that could not be handled, or whose user may be moving them, are tried again after this time.
 RETRY_SECONDS = 10.0
+# After this time, the connection of a thread that is to end is closed. Interrupted moves are found at the next start.
+STEP_SECONDS = 5.0
 # The largest number of old messages of the junk folder that are read between two visits of the inbox.
 READ_IN_TURN = 100
 # If a server reports changes without end, the inbox is visited at most _MOST_ROUNDS times without a pause, and the
@@ -59,11 +62,22 @@ class Delays:
 
 
 class ImapAccount:
-    """The thread of one account. Other threads may use `start`, `stop`, `join` and `tally`."""
+    """The thread of one account. Other threads may use `start`, `stop`, `shut`, `join`, `key` and `tally`.
+
+    It begins when the `previous` threads of the account have ended, because it settles the moves that they have begun.
+    """
 
     def __init__(
-        self, account: ImapConfig, *, config: Config, state: Path, requests: Judging, delays: Delays | None = None
+        self,
+        account: ImapConfig,
+        *,
+        config: Config,
+        state: Path,
+        requests: Judging,
+        delays: Delays | None = None,
+        previous: Sequence["ImapAccount"] = (),
     ) -> None:
+        self.key = account.key
         self.tally = AccountTally(account.host)
         self._account = account
         self._config = config
@@ -75,22 +89,32 @@ class ImapAccount:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._connection: ImapConnection | None = None
         self._thread = threading.Thread(target=self._run, name=f"imap {account.label}", daemon=True)
+        self._previous = [one._thread for one in previous]  # noqa: SLF001  of the same class
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Make the thread end after its current step."""
+        """Make the thread end after its current step. After STEP_SECONDS, its connection is closed."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
+        timer = threading.Timer(STEP_SECONDS, self.shut)
+        timer.daemon = True
+        timer.start()
+
+    def shut(self) -> None:
+        """Close the connection, if any. A command of the thread ends with an error."""
+        connection = self._connection
+        if connection is not None:
+            connection.shut()
 
     def join(self, seconds: float) -> bool:
-        """Wait until the thread has ended. After `seconds`, its connection is closed. Return whether it has ended."""
-        self._thread.join(seconds)
-        if self._thread.is_alive() and self._connection is not None:
-            self._connection.shut()
-            self._thread.join(seconds)
+        """Wait until the thread has ended, at most `seconds`. Return whether it has ended.
+
+        After it has ended, neither this method nor `stop` may be called again.
+        """
+        self._thread.join(max(0.0, seconds))
         if self._thread.is_alive():
             return False
         os.close(self._wake)
@@ -99,6 +123,9 @@ class ImapAccount:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        for one in self._previous:
+            one.join()
+        self._previous.clear()
         delay = 0.0
         while not self._stopping:
             began = time.monotonic()
@@ -142,12 +169,13 @@ class ImapAccount:
 
     def _connect(self, records: AccountRecords) -> None:
         account = self._account
-        connection = ImapConnection.open(account, secret_of_account(account))
+        connection = ImapConnection.open(account, secret_of_account(account, wake=self._wake))
         self._connection = connection
         self.tally.connections += 1
         try:
             session = DaemonSession(account, self._config, connection, records, self.tally, requests=self._requests)
-            _Work(session, self._later).run(self)
+            if not self._stopping:  # `stop` did not see this connection
+                _Work(session, self._later).run(self)
         finally:
             self._connection = None
             connection.close()

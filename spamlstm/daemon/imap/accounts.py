@@ -4,6 +4,7 @@ import codecs
 import importlib
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from spamlstm.message.charset import import_codecs
 
 IMAP_REQUIREMENT = "imapclient>=3.0,<5"
 """The requirement of the `imap` extra in pyproject.toml."""
-STOP_SECONDS = 5.0
+STOP_SECONDS = 1.5
+"""At the stop of the daemon, the time after which the connections of all accounts are closed."""
+_SHUT_SECONDS = 0.5
 
 
 def check_imap_installed() -> None:
@@ -54,30 +57,48 @@ class Accounts:
         self._requests = requests
         self._state = state
         self._running: dict[_Settings, ImapAccount] = {}
+        self._ending: list[ImapAccount] = []
 
     def reconfigure(self, config: Config) -> None:
-        """Serve the accounts of a configuration. Accounts whose settings are unchanged keep their connections."""
+        """Serve the accounts of a configuration. Accounts whose settings are unchanged keep their connections.
+
+        This does not wait for the end of threads: they may need answers from the loop, which calls this method. A new
+        thread waits until the previous threads of its account have ended.
+        """
         if config.accounts:
             import_for_threads()
         wanted = {_Settings(one, config.daemon, config.learning): one for one in config.accounts}
         self._end([one for one in self._running if one not in wanted])
         for settings, account in wanted.items():
             if settings not in self._running:
-                thread = ImapAccount(account, config=config, state=self._state, requests=self._requests)
-                self._running[settings] = thread
+                previous = [one for one in self._ending if one.key == account.key]
+                thread = ImapAccount(
+                    account, config=config, state=self._state, requests=self._requests, previous=previous
+                )
                 thread.start()
+                self._running[settings] = thread
 
     def snapshot(self) -> dict[str, Any]:
         """Return the numbers of each account, by its name, as a JSON-serializable dict."""
         return {one.account.label: thread.tally.snapshot() for one, thread in list(self._running.items())}
 
     def close(self) -> None:
-        """End all threads."""
+        """End all threads. A thread that does not end within 2 s ends with the process."""
         self._end(list(self._running))
+        self._wait(STOP_SECONDS)
+        for thread in self._ending:
+            thread.shut()
+        self._wait(_SHUT_SECONDS)
 
     def _end(self, settings: list[_Settings]) -> None:
-        threads = [self._running.pop(one) for one in settings]
-        for thread in threads:
+        """Make threads end, without waiting for them."""
+        self._wait(0)
+        for one in settings:
+            thread = self._running.pop(one)
             thread.stop()
-        for thread in threads:
-            thread.join(STOP_SECONDS)
+            self._ending.append(thread)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until the threads that are to end have ended, and forget these."""
+        until = time.monotonic() + seconds
+        self._ending = [one for one in self._ending if not one.join(until - time.monotonic())]

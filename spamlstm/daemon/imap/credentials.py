@@ -1,7 +1,9 @@
 """The password or the access token of an account, which a command of the user prints."""
 
+import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import time
 
@@ -18,18 +20,20 @@ class CredentialsError(Exception):
     """An error for a command that prints no password or token. The message never contains what the command printed."""
 
 
-def secret_of_account(account: ImapConfig) -> str:
-    """Return the password or the access token of an account. Raises CredentialsError like `secret_of`."""
+def secret_of_account(account: ImapConfig, *, wake: int | None = None) -> str:
+    """Return the password or the access token of an account. `wake` and the errors are those of `secret_of`."""
     is_plain = account.auth is AuthMethod.PLAIN
     command = account.password_command if is_plain else account.token_command
-    return secret_of(command or (), setting="password_command" if is_plain else "token_command")
+    return secret_of(command or (), setting="password_command" if is_plain else "token_command", wake=wake)
 
 
-def secret_of(command: tuple[str, ...], *, setting: str, seconds: float = COMMAND_TIMEOUT) -> str:
+def secret_of(
+    command: tuple[str, ...], *, setting: str, seconds: float = COMMAND_TIMEOUT, wake: int | None = None
+) -> str:
     """Return the first line that `command` prints. Its error output goes to the log of the service.
 
     `setting` is the name of the command in the configuration. Raises CredentialsError if the command fails, takes
-    longer than `seconds` or prints nothing.
+    longer than `seconds` or prints nothing. If the descriptor `wake` becomes readable, the command is ended at once.
     """
     try:
         # While the process acts as the owner of a Maildir, the command would run as that user.
@@ -45,7 +49,10 @@ def secret_of(command: tuple[str, ...], *, setting: str, seconds: float = COMMAN
         raise CredentialsError(f"{setting} cannot be started ({why})") from error
     with process:
         try:
-            printed = _output(process, seconds)
+            printed = _output(process, seconds, wake)
+            if printed is None:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)  # a shell waits for other processes, which would stay
         finally:
             process.kill()
     if printed is None:
@@ -59,14 +66,20 @@ def secret_of(command: tuple[str, ...], *, setting: str, seconds: float = COMMAN
     return secret
 
 
-def _output(process: "subprocess.Popen[bytes]", seconds: float) -> bytes | None:
-    """Return what a process prints until its output ends, at most MOST_SECRET + 1 bytes. None if it takes too long."""
+def _output(process: "subprocess.Popen[bytes]", seconds: float, wake: int | None) -> bytes | None:
+    """Return what a process prints until its output ends, at most MOST_SECRET + 1 bytes.
+
+    Returns None if it takes too long, or if `wake` becomes readable.
+    """
     until, found = time.monotonic() + seconds, b""
     assert process.stdout is not None  # noqa: S101  it is a pipe
     with selectors.DefaultSelector() as waiting:
         waiting.register(process.stdout, selectors.EVENT_READ)
+        if wake is not None:
+            waiting.register(wake, selectors.EVENT_READ)
         while len(found) <= MOST_SECRET:
-            if not waiting.select(max(0.0, until - time.monotonic())):
+            ready = waiting.select(max(0.0, until - time.monotonic()))
+            if not ready or any(key.fd == wake for key, _ in ready):
                 return None
             block = os.read(process.stdout.fileno(), 4096)
             if not block:

@@ -9,7 +9,7 @@ from typing import Protocol, Self, TypeVar
 
 HIGHEST_SHARE = 0.5
 """The share of the highest row in the logit of a message. The first window has the rest."""
-DOUBTFUL = (0.5, 2.5)
+DOUBTFUL = (0.25, 2.5)
 """The lowest logit of a doubtful message, and the lowest logit above it of a message that is not doubtful."""
 
 

@@ -19,7 +19,7 @@ from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
 from spamlstm.model.network import Wide, row_logits
 
-from . import calibrate, card, export, learn, weights
+from . import calibrate, card, export, judging, learn, weights
 from .batches import Example, collate, rows
 from .generated import collapsed
 from .sampling import evenly
@@ -191,7 +191,7 @@ def _parity(
 
     Raises DataError if a difference exceeds the bounds above.
     """
-    torch_logits = learn.logits(network, sample, windows=1)
+    torch_logits = judging.logits(network, sample, windows=1)
     gaps, flips = {}, 0
     for name, exported in (("float32", exact), ("int8", shipped)):
         found = exported.logits(sample)

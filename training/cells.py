@@ -20,7 +20,7 @@ from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct
 from spamlstm.model import network as scoring
 
-from . import cell_figures, export, fit, learn, run_folder
+from . import cell_figures, export, fit, judging, learn, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
 from .cell_figures import DATA, Compared, Logits, Result, with_interval
 from .dataset import Dataset, Limits, without_placeholders
@@ -158,7 +158,7 @@ def _copies(data: Dataset, real: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _judge(network: Judge, examples: list[Example], *, windows: int, piece: int = 0) -> Logits:
     spam = np.array([example.spam for example in examples], np.bool_)
-    return Logits(spam, learn.logits(network, examples, windows=windows, piece=piece))
+    return Logits(spam, judging.logits(network, examples, windows=windows, piece=piece))
 
 
 def _export(network: Network, path: Path) -> Path:

@@ -16,7 +16,7 @@ from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.encoder import Vocabulary, bundle_tokenizer
 from spamlstm.model.manifest import is_plain
 
-from . import bundle, calibrate, learn, processes, run_folder, vocabulary, weights
+from . import bundle, calibrate, judging, learn, processes, run_folder, vocabulary, weights
 from .batches import Example
 from .dataset import Dataset, Limits, without_placeholders
 from .generated import is_generated
@@ -244,5 +244,5 @@ def judge(
     """Return the logits of some messages, as the classifier would compute them."""
     chosen = replace(data, rows=[data.rows[index] for index in indices])
     examples, limits = chosen.encode(vocabulary, job.limits), job.limits
-    found = learn.logits(network, examples, windows=limits.windows, piece=limits.piece)
+    found = judging.logits(network, examples, windows=limits.windows, piece=limits.piece)
     return calibrate.LeftOut(data.source[indices], data.spam[indices], found)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model.close_reading import HIGHEST_SHARE, divide, message_logits
-
-from .batches import Batch, Example, Ids, batches, collate, split_by_tokens, with_header_of, without_facts
-from .network import Deep, Judge, Network, NetworkConfig, Wide
+from .batches import Batch, Example, batches, with_header_of, without_facts
+from .judging import batch_logits, row_logits
+from .network import Deep, Network, NetworkConfig, Wide
 from .progress import silent
 from .recombination import Lessons, Recombination, lessons
 from .stage import Stage, train_stage
@@ -175,8 +174,8 @@ def train_deep(
         batch, reader = lesson
         deep.set_evidence(reader)
         with torch.no_grad():
-            missing = _row_logits(reader, batch.originals, run.device) - _row_logits(reader, batch.rows, run.device)
-        return functional.smooth_l1_loss(_row_logits(deep, batch.rows, run.device), missing)
+            missing = row_logits(reader, batch.originals, run.device) - row_logits(reader, batch.rows, run.device)
+        return functional.smooth_l1_loss(row_logits(deep, batch.rows, run.device), missing)
 
     _train_stage(
         recipe,
@@ -220,39 +219,6 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
     if network.wide is not None:
         network.deep.set_evidence(network.wide)
     return network.cpu().eval()
-
-
-def logits(network: Judge, examples: Sequence[Example], *, windows: int, piece: int = 0, device: str = "cpu") -> Floats:
-    """Return (N,) the logit of each message, as the classifier would compute it from at most `windows` windows.
-
-    A doubtful message is read in pieces of at most `piece` tokens, unless that is 0.
-    """
-    network.eval()
-    header_and_body = [[(example.header, window) for window in example.windows[:windows]] for example in examples]
-
-    def logits_of(rows: list[tuple[Ids, Ids]]) -> list[float]:
-        return _all_row_logits(network, [np.concatenate(row) for row in rows], device)
-
-    def pieces(row: tuple[Ids, Ids]) -> list[tuple[Ids, Ids]]:
-        header, body = row
-        return [(header, part) for part in divide(body, piece)]
-
-    return np.array(message_logits(header_and_body, logits=logits_of, pieces=pieces))
-
-
-def _all_row_logits(network: Judge, rows: list[Ids], device: str) -> list[float]:
-    """Return the logit of each row. Rows of similar length are in one batch."""
-    if not rows:
-        return []
-    found = np.zeros(len(rows))
-    order = np.argsort([len(row) for row in rows], kind="stable")
-    with torch.no_grad():
-        for part in split_by_tokens([[rows[index]] for index in order], 32_000):
-            chosen = order[part]
-            batch = collate([[rows[index]] for index in chosen], [False] * len(chosen))
-            found[chosen] = _row_logits(network, batch, device).cpu().numpy()
-    values: list[float] = found.tolist()
-    return values
 
 
 def _train_stage(
@@ -345,23 +311,7 @@ def _lessons(
 
 def _cross_entropy(part: nn.Module, batch: Batch, device: str, *, smoothing: float = 0.0) -> Tensor:
     labels = torch.from_numpy(batch.labels).to(device) * (1 - 2 * smoothing) + smoothing
-    return functional.binary_cross_entropy_with_logits(_message_logits(part, batch, device), labels)
-
-
-def _row_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
-    """Return (R,) the logit of each row."""
-    found: Tensor = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))
-    return found
-
-
-def _message_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
-    """Return (B,) the logit of each message from those of its rows, as `message_logit` does for windows."""
-    of_rows = _row_logits(network, batch, device)
-    message = torch.from_numpy(batch.message).to(device)
-    empty = torch.zeros(len(batch.labels), device=device)
-    highest = empty.scatter_reduce(0, message, of_rows, "amax", include_self=False)
-    first = of_rows[np.flatnonzero(np.diff(batch.message, prepend=-1))]
-    return HIGHEST_SHARE * highest + (1 - HIGHEST_SHARE) * first
+    return functional.binary_cross_entropy_with_logits(batch_logits(part, batch, device), labels)
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 
 from spamlstm.model import network as scoring
 from spamlstm.model.close_reading import DOUBTFUL, divide, is_doubtful, message_logit
-from training import export, learn
+from training import export, judging
 from training.batches import Example, collate, rows
 from training.network import Network, NetworkConfig, Wide, evidence_factor
 
@@ -207,22 +207,22 @@ def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():
     network = _network("lstm", one_way=False)
     parts = _examples(6)
     whole = Example(parts[0].header, tuple(part.windows[0] for part in parts), spam=False)
-    each = learn.logits(network, parts, windows=1)
+    each = judging.logits(network, parts, windows=1)
 
-    assert learn.logits(network, [whole], windows=6)[0] == pytest.approx(message_logit(each.tolist()), abs=1e-5)
-    assert learn.logits(network, [whole], windows=2)[0] == pytest.approx(message_logit(each[:2].tolist()), abs=1e-5)
+    assert judging.logits(network, [whole], windows=6)[0] == pytest.approx(message_logit(each.tolist()), abs=1e-5)
+    assert judging.logits(network, [whole], windows=2)[0] == pytest.approx(message_logit(each[:2].tolist()), abs=1e-5)
 
 
 def test_the_trainer_reads_doubtful_messages_in_pieces():
     """The pieces of a doubtful message are scored as the classifier scores them; other messages are not divided."""
     network = _network("lstm", one_way=False)
     examples = _examples(40)
-    middle = float(np.median(learn.logits(network, examples, windows=1)))
+    middle = float(np.median(judging.logits(network, examples, windows=1)))
     with torch.no_grad():
         network.deep.out.bias += DOUBTFUL[0] - middle  # half of the messages are doubtful
     for example in examples:
-        (window,) = learn.logits(network, [example], windows=1)
+        (window,) = judging.logits(network, [example], windows=1)
         parts = [Example(example.header, (part,), spam=False) for part in divide(example.windows[0], 5)]
-        pieces = learn.logits(network, parts, windows=1).tolist() if is_doubtful([window]) else ()
-        (found,) = learn.logits(network, [example], windows=1, piece=5)
+        pieces = judging.logits(network, parts, windows=1).tolist() if is_doubtful([window]) else ()
+        (found,) = judging.logits(network, [example], windows=1, piece=5)
         assert found == pytest.approx(message_logit([window], pieces), abs=1e-5)

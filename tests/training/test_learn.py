@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spamlstm.errors import DataError
-from training import fit, learn
+from training import fit, judging, learn
 from training.batches import FACTS_END, Example, with_header_of, without_facts
 from training.learn import Mail, Run
 from training.network import Network
@@ -55,7 +55,7 @@ def test_training_learns(task, average):
         assert len(losses) == 3
         assert losses[1] < losses[0]
     for judge in network.judges().values():
-        found = learn.logits(judge, held, windows=1) > 0
+        found = judging.logits(judge, held, windows=1) > 0
         assert np.mean(found == [example.spam for example in held]) > 0.9
 
 
@@ -65,11 +65,11 @@ def test_the_wide_part_is_the_mean_of_several(task):
     mail, run = Mail(training, probability), Run(say=lambda _: None)
     mean = learn.train_wide(recipe, mail, run)
     each = [
-        learn.logits(learn.train_one_wide(recipe, mail, run, name=f"wide part {seed}", seed=seed), held, windows=1)
+        judging.logits(learn.train_one_wide(recipe, mail, run, name=f"wide part {seed}", seed=seed), held, windows=1)
         for seed in (1, 2)
     ]
 
-    assert learn.logits(mean, held, windows=1) == pytest.approx(np.mean(each, axis=0), abs=1e-4)
+    assert judging.logits(mean, held, windows=1) == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
 def test_a_reader_has_not_seen_its_half(task):
@@ -94,7 +94,7 @@ def test_without_training_the_deep_part_corrects_nothing(task):
     network = Network(recipe.network)
     torch.nn.init.normal_(network.wide.table.weight)
 
-    assert np.array_equal(learn.logits(network, held, windows=2), learn.logits(network.wide, held, windows=2))
+    assert np.array_equal(judging.logits(network, held, windows=2), judging.logits(network.wide, held, windows=2))
 
 
 def test_the_deep_part_corrects_padded_messages(task):
@@ -110,10 +110,10 @@ def test_the_deep_part_corrects_padded_messages(task):
     network = learn.train(recipe, mail, Run(say=lambda _: None))
     spam = [one for one in training if one.spam]
     padded = [replace(one, windows=(np.concatenate((one.windows[0], training[0].windows[0])),)) for one in spam]
-    plain = learn.logits(network.wide, spam, windows=1)
+    plain = judging.logits(network.wide, spam, windows=1)
 
     def distance(judge):
-        return np.abs(learn.logits(judge, padded, windows=1) - plain).mean()
+        return np.abs(judging.logits(judge, padded, windows=1) - plain).mean()
 
     assert distance(network) < 0.5 * distance(network.wide)
 

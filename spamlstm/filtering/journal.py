@@ -134,11 +134,11 @@ class Journal:
         )
         return found.fetchone() is not None
 
-    def has_judged(self, maildir: str, content: str) -> bool:
-        """Return whether the journal has a judgement of a message with this content id in a Maildir."""
+    def has_judged(self, maildir: str, content: str, *, since: float = 0.0) -> bool:
+        """Return whether the journal has a judgement of a message with this content id in a Maildir since a time."""
         found = self._connection.execute(
-            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? LIMIT 1",
-            (self.index.number(maildir), bytes.fromhex(content)),
+            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND time >= ? LIMIT 1",
+            (self.index.number(maildir), bytes.fromhex(content), since),
         )
         return found.fetchone() is not None
 

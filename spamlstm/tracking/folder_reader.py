@@ -30,7 +30,7 @@ from spamlstm.tracking.imports import MOST_MOVED, Imports
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import MOVE_SECONDS, FoundCopy, Inference, KnownCopy, infer_label
 from spamlstm.tracking.state import (
     CopyStatus,
     FlagSet,
@@ -43,12 +43,10 @@ from spamlstm.tracking.state import (
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork
 from spamlstm.verdict import Verdict
 
-# The most messages read in one step, and names recorded in one step. Most steps take a few milliseconds.
-READS = 16
-NAMES = 2000
+# The most messages read, and names recorded, in one step. Most steps take a few milliseconds.
+READS, NAMES = 16, 2000
 # A step ends after it has read this number of bytes, which takes 0.1 s, because new mail waits during a step.
 STEP_BYTES = 16 << 20
-
 # The content id that is recorded for an unreadable file, so that the file is not read at each visit.
 NO_CONTENT = "00"
 _Item = TypeVar("_Item")
@@ -228,11 +226,13 @@ class FolderReader:
             self._state.renew(former_content_id(raw), content)
         if self._journal.has_former:
             self._journal.renew(maildir, former_content_id(raw), content)
-        is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
-        # Unknown messages that arrive in bulk, or with their folder, get no label.
+        is_known = bool(self._state.copies(maildir, content) or self._state.departures(maildir, content))
+        # New mail may be moved before a visit finds it. What was classified long before may come from a backup.
+        is_known = is_known or self._journal.has_judged(maildir, content, since=self._clock() - MOVE_SECONDS)
         is_junk = known.role is FolderRole.JUNK
+        # Unknown messages that arrive in bulk, or with their folder, get no label.
         is_import = is_junk and not is_known and (self._imports.is_running(maildir) or visit.came_with(listed))
-        if is_junk and (is_known or self._journal.has_judged(maildir, content)):
+        if is_junk and is_known:
             self._imports.add(maildir, -1)
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = FileEvidence.of(listed.name, stored)

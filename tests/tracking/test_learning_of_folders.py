@@ -4,7 +4,9 @@
 
 import os
 import shutil
+import time
 
+import on_disk
 import pytest
 from inbox import raw
 from tracked_maildir import delivered
@@ -132,6 +134,40 @@ def test_a_synchronization_that_takes_some_time(tracked, portion):
     maildir.put(unknown, maildir.junk)
     maildir.look()
     assert maildir.label_of(unknown) == "spam"
+
+
+def test_a_backup_of_filed_spam_gives_no_label(tracked):
+    """Hundreds of messages that this program filed long ago, and that a backup brings back, are an import."""
+    maildir = tracked(spam=("file",))
+    maildir.clock.now = time.time()
+    for _ in range(250):
+        maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    backup = []
+    for entry in on_disk.messages(maildir.junk):
+        backup.append(on_disk.content(entry.path))
+        os.unlink(entry.path)
+    maildir.look()
+    maildir.wait(40 * 86400)
+    maildir.deliver("ham")
+    maildir.look()
+    for content in backup:
+        maildir.put(content, maildir.junk)
+    maildir.look()
+    assert (len(backup), maildir.labels()) == (250, {})
+
+
+def test_new_mail_that_is_moved_to_junk_in_bulk(tracked):
+    """Hundreds of messages that came since the last visit are spam if their user moves them to junk."""
+    maildir = tracked()
+    for _ in range(150):
+        maildir.deliver("ham")
+    maildir.run()
+    for entry in on_disk.messages(maildir.root):
+        os.rename(entry.path, os.path.join(maildir.junk, "cur", entry.name))
+    maildir.look()
+    assert list(maildir.labels().values()) == ["spam"] * 150
 
 
 @pytest.mark.parametrize("name", [".Old spam", ".LearnSpam", ".Not junk"])

@@ -131,6 +131,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "forms": _repeated("<form><div>"),
     "frames": lambda size: page("<frameset>" + fill(size, "<frameset><frame>")),
     "comments": _repeated("<!---->x"),
+    "comments for versions of Outlook": _repeated("<!--[if gte mso " + "1" * 7900 + "<"),
     "comments never closed": _repeated("<!-- <b>"),
     "styles never closed": _repeated("<style><b>x"),
     "scripts": _repeated("<script></script>"),

@@ -45,7 +45,7 @@ _OTHER_PICTURE = re.compile(
 _LITTLE_TEXT = 1_000
 # A comment that Outlook for Windows, of version 16, reads as a part of the page: for any, this, or later versions.
 _FOR_OUTLOOK = re.compile(
-    rb"<!--\[if\s+\(?(?:mso(?:\s+16)?|gte?\s+mso\s+[\d.]+)(?![\s\d.]*[\w&])[^\]<>]{0,40}\]>", re.IGNORECASE
+    rb"<!--\[if\s++\(?(?:mso(?:\s++16)?|gte?\s++mso\s++[\d.]++)(?![\s.]*+[\w&])[^\]<>]{0,40}\]>", re.IGNORECASE
 )
 # Beside a page of at least this number of words, text that only some programs show does not count.
 _FEW_WORDS = 40

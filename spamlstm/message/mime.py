@@ -58,14 +58,15 @@ class Part:
 class _Multipart(NamedTuple):
     """An open multipart: the number of its multipart/alternative, and whether it is attached, and is a digest.
 
-    `chooses` tells that it is the multipart/alternative itself, of whose parts programs show one.
+    `choice` is where the part of this multipart/alternative begins that contains the multipart, or None if the
+    multipart is the multipart/alternative itself, of whose parts programs show one.
     `outside` has the content headers with which the text outside its parts is read, or None if no program shows it.
     """
 
     alternative: int
     attached: bool
     is_digest: bool
-    chooses: bool
+    choice: int | None
     outside: dict[str, str] | None
 
 
@@ -99,7 +100,7 @@ class MimeReader:
         self.shown: list[ShownText] = outer.shown if outer else []
         self.headers = HeaderReader(raw, self.defects)
         self.limits: _Limits = outer.limits if outer else _Limits()
-        # The multipart/alternative of the part that was opened last, and the number of the parts of such multiparts.
+        # The multipart/alternative of the part that was opened last, and where the part of it begins.
         self._alternative = self._choice = 0
         # Whether what is read belongs to an attachment or to a message within the message.
         self._attached = outer is not None
@@ -125,8 +126,8 @@ class MimeReader:
                 continue
             self._behind_parts = len(self.raw)
             inner, begin = self.headers.read(line_end)
-            self._alternative, self._attached, is_digest, chooses, _ = boundaries[boundary]
-            self._choice += chooses
+            self._alternative, self._attached, is_digest, choice, _ = boundaries[boundary]
+            self._choice = line_end if choice is None else choice
             if is_digest and not any(name == "content-type" for name, _ in inner):
                 inner = (_IN_DIGEST, *inner)
             leaf = self._open(inner, begin, boundaries)
@@ -160,14 +161,15 @@ class MimeReader:
                 boundary = used_boundary(self.raw, start, declared, self.defects)
                 if boundary and (boundary == declared or boundary not in boundaries):
                     self.structure.append(multipart[10:40])
-                    chooses = multipart == "multipart/alternative"
-                    if chooses:
+                    choice: int | None = self._choice
+                    if multipart == "multipart/alternative":
+                        choice = None
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
                     is_digest = multipart == "multipart/digest"
                     is_certain = content["type"] == multipart and boundary == declared
                     outside = None if is_certain else {**_not_multipart(content), "outside": ""}
-                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, chooses, outside)
+                    boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, choice, outside)
                     return (outside, start) if outside else None
                 return _not_multipart(content), start
             mime_type = content["type"]

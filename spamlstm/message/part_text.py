@@ -25,7 +25,7 @@ class PartKind(Enum):
 class ShownText(NamedTuple):
     """The text of one part. `alternative` is the number of the multipart/alternative that contains it, or 0.
 
-    `choice` is the number of the part of this multipart that contains it. Programs show the last one that they can.
+    `choice` is where the part of this multipart begins that contains it. Programs show the last one that they can.
     `attached` tells that the text is that of a file, or of a message within the message.
     """
 

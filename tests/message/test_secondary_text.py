@@ -203,6 +203,19 @@ def test_pages_of_one_choice():
     assert (message.text.split(), message.secondary) == (f"{MINUTES} {LETTER}".split(), "")
 
 
+def test_a_choice_within_the_chosen_part():
+    """A page above another multipart/alternative, and a page below it, are parts of one choice."""
+
+    def page(text: str) -> str:
+        return f"Content-Type: text/html\n\n<p>{text}</p>"
+
+    choice = f"Content-Type: multipart/alternative; boundary=deep\n\n--deep\n{page('Note this.')}\n--deep--"
+    pages = "".join(f"--in\n{part}\n" for part in (page(MINUTES), choice, page(LETTER)))
+    inner = f"Content-Type: multipart/mixed; boundary=in\n\n{pages}--in--"
+    message = parse_message(mixed(plain(MINUTES), inner, kind="alternative"))
+    assert (message.text.split(), message.secondary) == (f"{MINUTES} Note this. {LETTER}".split(), "")
+
+
 def test_a_page_in_both_parts():
     """A plain part that is a page too is read once."""
     page = f"<p>{LETTER}</p>"

@@ -5,6 +5,7 @@
 import os
 import shutil
 import time
+from pathlib import Path
 
 import on_disk
 import pytest
@@ -147,7 +148,7 @@ def test_a_backup_of_filed_spam_gives_no_label(tracked):
     backup = []
     for entry in on_disk.messages(maildir.junk):
         backup.append(on_disk.content(entry.path))
-        os.unlink(entry.path)
+        Path(entry.path).unlink()
     maildir.look()
     maildir.wait(40 * 86400)
     maildir.deliver("ham")

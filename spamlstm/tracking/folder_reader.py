@@ -40,7 +40,7 @@ from spamlstm.tracking.state import (
     TrackedFile,
     TrackedMessage,
 )
-from spamlstm.tracking.visit_work import FolderVisit, VisitWork
+from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 from spamlstm.verdict import Verdict
 
 # The most messages read, and names recorded, in one step. Most steps take a few milliseconds.
@@ -99,7 +99,7 @@ class FolderReader:
 
     def list_arrivals(self, visit: FolderVisit, work: VisitWork) -> Iterator[None]:
         """List the files that came to a folder since `list_changes`; yields between steps."""
-        if visit.latest() != visit.known.folder:
+        if visit.latest() != settled_times(visit.folder, now=self._clock()):
             listed = self._state.flags(visit.known.id).keys() | work.bases(visit)
             arrived = {file.base: file for file in list_files(visit.opened) if file.base not in listed}
             yield

@@ -4,6 +4,7 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,20 @@ def test_a_visit_of_an_unchanged_maildir_is_cheap(tracked):
     maildir.look()
     assert maildir.label_stores.status.failed == 0
     maildir.mailbox_state._connection = sqlite3.connect(":memory:")
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_a_junk_folder_is_listed_again_if_it_may_have_changed(tracked, monkeypatch, is_settled):
+    """A second listing doubles the cost of a visit, and finds nothing if the last change was before the first one."""
+    maildir = tracked()
+    listings = []
+    monkeypatch.setattr(folder_reader, "list_files", lambda folder: listings.append(folder) or ())
+    maildir.put(raw("spam", 66), maildir.junk)
+    if is_settled:
+        for part in ("new", "cur"):
+            os.utime(Path(maildir.junk, part), (time.time() - 100,) * 2)
+    maildir.look()
+    assert len(listings) == (0 if is_settled else 1)
 
 
 def test_the_maildirs_of_two_people(tracked, tmp_path):

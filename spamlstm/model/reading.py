@@ -202,10 +202,7 @@ def evidence_of(message: Message) -> Evidence:
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
         no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),
         little_text=message.page.elsewhere
-        or (
-            _has_unread_content(message)
-            and min(words, _words(_shown_form(message), FEWEST_BODY_WORDS)) < FEWEST_BODY_WORDS
-        ),
+        or ((words < FEWEST_BODY_WORDS or _has_little_page(message)) and _has_unread_content(message)),
         decorated=is_decorated(message.text[:_LOOK]),
     )
 
@@ -215,10 +212,10 @@ def _is_almost_empty(message: Message) -> bool:
     return _words(message.subject, FEWEST_WORDS) + _words(message.text, FEWEST_WORDS) < FEWEST_WORDS
 
 
-def _shown_form(message: Message) -> str:
-    """Return the text of the page if the letter has two forms, because few programs show the plain one, or all text."""
+def _has_little_page(message: Message) -> bool:
+    """Return whether a letter of two forms has few words in its page. Few programs show the plain form."""
     has_two_forms = message.page.size and "alternative" in message.structure.split(maxsplit=2)[:2]
-    return message.page.visible if has_two_forms else message.text
+    return bool(has_two_forms) and _words(message.page.visible, FEWEST_BODY_WORDS) < FEWEST_BODY_WORDS
 
 
 def _has_unread_content(message: Message) -> bool:

@@ -41,7 +41,7 @@ _OTHER_PICTURE = re.compile(
     rb"<(?:image|object|embed|v(?:ideo|:fill|:imagedata|:image))(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?image"
     rb"|\bbackground\s*+=\s*+[\"']?\w*+:|\b(?:background(?:-image)?|content)\s*+:[^;{}<>]{0,200}?\burl\("
 )
-# A page with more text, in characters, is not searched for them.
+# A page with at least this number of characters of text is not searched for other pictures.
 _LITTLE_TEXT = 1_000
 # A comment that Outlook for Windows, of version 16, reads as a part of the page: for any, this, or later versions.
 _FOR_OUTLOOK = re.compile(

@@ -233,7 +233,7 @@ class FolderReader:
         # Unknown messages that arrive in bulk, or with their folder, get no label.
         is_import = is_junk and not is_known and (self._imports.is_running(maildir) or visit.came_with(listed))
         if is_junk and is_known:
-            self._imports.add(maildir, -1)
+            self._imports.take_back(maildir)
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED
         evidence = FileEvidence.of(listed.name, stored)
         file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)

@@ -1,15 +1,15 @@
 """The recognition of imports: programs that copy a whole folder of old mail into a junk folder.
 
 A synchronization, or the migration of an account, brings messages that nobody moved, and the folder may be visited many
-times meanwhile. More unknown messages come then than a user moves from places that are not visited.
+times meanwhile. An import brings more unknown messages than a user moves from places that are not visited.
 """
 
 from collections.abc import Callable
 
 from spamlstm.tracking.rule import MOVE_SECONDS
 
-# If more messages than this arrive in one folder between two visits, or MOVE_SECONDS, they are treated as a bulk copy
-# (a backup, a first sync) and not as messages that the user moved.
+# If more unknown messages than this come to a junk folder within MOVE_SECONDS, they are treated as an import (a backup,
+# a first sync) and not as messages that the user moved.
 MOST_MOVED = 100
 
 
@@ -19,15 +19,20 @@ class Imports:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
-        """For each Maildir, the number of messages that count at a time, and this time."""
+        """For each Maildir, the number of messages that counted at the time of the last change, and this time."""
 
     def add(self, maildir: str, number: int) -> None:
         """Count messages that have come to a junk folder.
 
-        A negative number takes messages back: those that turn out to be known, and files that were never read and have
-        left another folder, because their messages may be the unknown ones.
+        A negative number is that of files that were never read and have left another folder, because their messages may
+        be the unknown ones.
         """
         self._levels[maildir] = min(self._level(maildir) + number, 2.0 * MOST_MOVED), self._clock()
+
+    def take_back(self, maildir: str) -> None:
+        """Do not count a message that has come to a junk folder any more, because it is known."""
+        if self._level(maildir) > 0:
+            self.add(maildir, -1)
 
     def is_running(self, maildir: str) -> bool:
         """Return whether messages come, or came up to some minutes ago, in such numbers that this is an import."""

@@ -159,6 +159,23 @@ def test_a_backup_of_filed_spam_gives_no_label(tracked):
     assert (len(backup), maildir.labels()) == (250, {})
 
 
+def test_an_import_after_a_move_in_bulk(tracked):
+    """Messages that a user has moved to junk do not hide an import that follows within minutes."""
+    maildir = tracked()
+    for number in range(500):
+        maildir.put(raw("ham", number), maildir.root)
+    maildir.look()
+    for entry in on_disk.messages(maildir.root):
+        os.rename(entry.path, os.path.join(maildir.junk, "cur", entry.name))
+    maildir.look()
+    learned = maildir.labels()
+    assert list(learned.values()) == ["spam"] * 500
+    for number in range(300):
+        maildir.put(raw("spam", 5000 + number), maildir.junk)
+    maildir.look()
+    assert maildir.labels() == learned
+
+
 def test_new_mail_that_is_moved_to_junk_in_bulk(tracked):
     """Hundreds of messages that came since the last visit are spam if their user moves them to junk."""
     maildir = tracked()

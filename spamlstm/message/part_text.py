@@ -90,7 +90,7 @@ _CALENDAR_LINE = re.compile(
     r"(?im)^(SUMMARY|DESCRIPTION|LOCATION|COMMENT|ORGANIZER|URL|ATTACH)((?>;[^:\n\"]*+(?>\"[^\"\n]*+\")?+)*+):([^\n]*+)"
 )
 # The description as a page, which Outlook shows instead of the plain one.
-_CALENDAR_PAGE = re.compile(r"(?im)^(?:X-ALT-DESC|STYLED-DESCRIPTION)(?:;[^:\n]*+)?+:(\s*+<[^\n]*+)")
+_CALENDAR_PAGE = re.compile(r"(?im)^(?:X-ALT-DESC|STYLED-DESCRIPTION)(?>;[^:\n]*+)?+:(\s*+<[^\n]*+)")
 _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100

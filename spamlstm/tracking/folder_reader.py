@@ -228,8 +228,10 @@ class FolderReader:
             self._journal.renew(maildir, former_content_id(raw), content)
         is_known = bool(self._state.copies(maildir, content) or self._state.departures(maildir, content))
         # New mail may be moved before a visit finds it. What was classified long before may come from a backup.
-        is_known = is_known or self._journal.has_judged(maildir, content, since=self._clock() - MOVE_SECONDS)
         is_junk = known.role is FolderRole.JUNK
+        is_known = is_known or (
+            is_junk and self._journal.has_judged(maildir, content, since=self._clock() - MOVE_SECONDS)
+        )
         # Unknown messages that arrive in bulk, or with their folder, get no label.
         is_import = is_junk and not is_known and (self._imports.is_running(maildir) or visit.came_with(listed))
         if is_junk and is_known:

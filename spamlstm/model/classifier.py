@@ -275,13 +275,11 @@ class Classifier:
     def message_logits(
         self, messages: Sequence[Sequence[Ids]], *, beat: Callable[[], None] = lambda: None
     ) -> list[float]:
-        """Return the logit of each message from the token ids of its windows. Equal rows are scored once."""
+        """Return the logit of each message from the token ids of its windows."""
 
         def logits(rows: list[Ids]) -> list[float]:
-            single = {row.tobytes(): row for row in rows}
-            found = self.scorer.logits(list(single.values()), beat=beat).tolist()
-            logit_of = dict(zip(single, found, strict=True))
-            return [logit_of[row.tobytes()] for row in rows]
+            found: list[float] = self.scorer.logits(rows, beat=beat).tolist()
+            return found
 
         return message_logits(messages, logits=logits, pieces=self.encoder.pieces)
 

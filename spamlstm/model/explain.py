@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.close_reading import message_logits
+from spamlstm.model.encoder import Ids
 from spamlstm.model.fact_sentences import fact_sentence
 from spamlstm.model.policy import Evidence, Policy, Reason
 
@@ -196,7 +198,14 @@ def _word_removed(text: str, word: str) -> str:
 
 
 def _logits(classifier: Classifier, messages: Sequence[Sequence[str]]) -> list[float]:
-    """Return the logit of each message from its windows. Equal windows are encoded and scored once."""
+    """Return the logit of each message from its windows. Equal windows and equal pieces are scored once."""
     windows = list(dict.fromkeys(window for message in messages for window in message))
     ids = dict(zip(windows, classifier.encoder.encode(windows), strict=True))
-    return classifier.message_logits([[ids[window] for window in message] for message in messages])
+
+    def logits(rows: list[Ids]) -> list[float]:
+        single = {row.tobytes(): row for row in rows}
+        found = dict(zip(single, classifier.scorer.logits(list(single.values())).tolist(), strict=True))
+        return [found[row.tobytes()] for row in rows]
+
+    of_messages = [[ids[window] for window in message] for message in messages]
+    return message_logits(of_messages, logits=logits, pieces=classifier.encoder.pieces)

@@ -7,7 +7,6 @@ that exceeds the budget of its message is read as plain text. docs/decisions/000
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from spamlstm.message.hidden_text import is_repeated, take_hidden
@@ -151,8 +150,19 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
         other = _read_tree(_for_outlook(source, framed), budget, size=0, cut=False, inner=True)
         pictured = pictured or bool(other.images)
         elsewhere = not is_repeated(other.visible, set(visible.lower().split()))
-    shown = Page(visible, hidden, links, images, forms, scripts, size, cut, preheader=preheader)
-    return shown if not (pictured or elsewhere) else replace(shown, pictured=pictured, elsewhere=elsewhere)
+    return Page(
+        visible,
+        hidden,
+        links,
+        images,
+        forms,
+        scripts,
+        size,
+        cut,
+        preheader=preheader,
+        pictured=pictured,
+        elsewhere=elsewhere,
+    )
 
 
 def _for_outlook(source: bytes, framed: Iterable[str]) -> bytes:

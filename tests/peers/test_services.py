@@ -51,7 +51,7 @@ def machine(root, tmp_path_factory):
 @pytest.fixture(scope="module")
 def installed(machine, guide):
     """Install the service as the guide says, up to the file that the administrator edits; return the blocks left."""
-    install, configuration, start, *others = guide("As a service of the machine")
+    install, configuration, start, *others = guide("As a system service")
     missing = "Network is unreachable|Temporary failure in name resolution|Connection refused"
     # Without the newest versions of libraries, which may differ from day to day.
     output = machine.run(f"export PIP_CONSTRAINT={CHECKOUT}/constraints.txt\n{install}", folder=CHECKOUT, check=False)
@@ -210,7 +210,7 @@ def test_the_mail_of_one_user(machine, installed, guide):
     program = "sed s,/opt,$HOME, /opt/spamlstm/bin/spamlstm > ~/spamlstm/bin/spamlstm; chmod +x ~/spamlstm/bin/spamlstm"
     install, count = re.subn("~/spamlstm/bin/pip install .*", f"{used}; {program}", install)
     assert count == 1
-    start, linger = guide("As a service of one user")
+    start, linger = guide("As a user service")
     machine.run(f"systemctl start dbus systemd-logind; cp -r {CHECKOUT} /home/ann/; chown -R ann: /home/ann; {linger}")
     machine.wait("test -S /run/user/$(id -u ann)/systemd/private")
     output = machine.run(install + start, user="ann", folder="/home/ann/checkout")

@@ -85,7 +85,7 @@ def adopt_mailbox(mailbox: str, *, json: bool, **options: Any) -> int:
     else:
         sys.stdout.write("".join("\t".join(map(str, line)) + "\n" for line in _lines(report)))
     if report.reference.is_worse:
-        complain("adopt", _warning(report.reference))
+        complain("adopt", _warning(report.reference, dry=report.dry))
     return ExitStatus.NO_INPUT if failed else ExitStatus.OK
 
 
@@ -257,7 +257,7 @@ def _rehearsal_table(conclusion: Conclusion, unlabelled: dict[Verdict, int]) -> 
 
     number = sum(sum(counts.values()) for counts in conclusion.rehearsal.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"the last {number:,}, classified by earlier mail only")
+    table.add_column(f"the last {number:,}, each classified before it was learned")
     for verdict in Verdict:
         table.add_column(Text(f"as {verdict}", COLOURS[verdict]), justify="right")
     for label in Label:
@@ -279,19 +279,19 @@ def _reference_table(reference: ReferenceVerdicts) -> "Table":
     for label in Label:
         before, after = reference.before[label], reference.after[label]
         cells = (f"{before[verdict]:,} → {after[verdict]:,}" for verdict in Verdict)
-        table.add_row(f"{counted(sum(before.values()), f'{label} message')} for reference", *cells)
+        table.add_row(counted(sum(before.values()), f"reference {label} message"), *cells)
     return table
 
 
-def _warning(reference: ReferenceVerdicts) -> str:
-    changes = (
-        (reference.missed, "spam message", "no longer classified as spam"),
-        (reference.filed, "more ham message", "classified as spam"),
+def _warning(reference: ReferenceVerdicts, *, dry: bool) -> str:
+    changes = {"fewer spam message": max(reference.missed, 0), "more ham message": max(reference.filed, 0)}
+    worse = " and ".join(counted(number, noun) for noun, number in changes.items() if number)
+    total = sum(changes.values())
+    filter_is, they_are, remedy = ("would be", "would be", "") if dry else ("is", is_or_are(total), "; see --undo")
+    return (
+        f"the filter {filter_is} worse for mail that is not like yours: of the reference mail, {worse} {they_are}"
+        f" classified as spam{remedy}"
     )
-    worse = " and ".join(
-        f"{counted(number, noun)} {is_or_are(number)} {change}" for number, noun, change in changes if number > 0
-    )
-    return f"the filter is worse for mail that is not like yours: of the reference mail, {worse}; see --undo"
 
 
 def _sentences(report: AdoptReport) -> Iterator[str]:
@@ -301,7 +301,10 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
         f", {adopted.known:,} existed before." if adopted.known else "."
     )
     if report.correspondents:
-        yield f"You wrote to {counted(report.correspondents, 'correspondent')}, whose proven mail {_is(report)} known."
+        yield (
+            f"You wrote to {counted(report.correspondents, 'correspondent')}, who {_are(report)} known senders if their"
+            " identity is proven."
+        )
     yield (
         f"The threshold for spam {'would be' if report.dry else 'is'} {_percent(conclusion.spam_threshold)} for mail"
         f" like the mail in this mailbox, and {_percent(conclusion.thresholds.spam)} for other mail. With it,"
@@ -329,8 +332,8 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     )
 
 
-def _is(report: AdoptReport) -> str:
-    return "would be" if report.dry else "is now"
+def _are(report: AdoptReport) -> str:
+    return "would be" if report.dry else "are now"
 
 
 def _percent(share: float) -> str:

@@ -145,7 +145,8 @@ def scan_command(
     The first scan of a Maildir also classifies the unread mail in the inbox, or all mail in the inbox if the
     configuration sets catch_up = "all". Mail that 'spamlstm run --dry-run' only reported counts as new.
 
-    If a message cannot be classified or moved, it is reported and left unchanged, and the exit status is 75.
+    If a message cannot be classified or moved, it is reported and left unchanged, and the exit status is 75. Stop the
+    daemon first.
     """
     from spamlstm.cli.scan import scan_maildir
 
@@ -224,7 +225,8 @@ def undo_command(
 ) -> int:
     """Move filed mail back and remove the headers that were added.
 
-    Keywords that were set are removed too. Mail on the IMAP accounts of the configuration is included.
+    Keywords that were set are removed too. Mail on the IMAP accounts of the configuration is included. Stop the daemon
+    first, except for --dry-run.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
     classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be
@@ -279,7 +281,7 @@ def config_check_command(config: options.ConfigOption = None) -> int:
 
     If there are errors, prints each error on a line with its key. Otherwise prints the watched Maildirs, the listeners
     and the IMAP accounts, and why one of them cannot be used. The exit status is 78 if there is an error or something
-    cannot be used. A Maildir that does not exist yet is reported and is no error.
+    cannot be used. A Maildir that does not exist yet is reported, but is not an error.
     """
     from spamlstm.cli.config import check_config
 

@@ -32,7 +32,7 @@ def label_command(
 ) -> int:
     """Label messages as spam or ham, with immediate effect.
 
-    A message is recognised by its content, not by the name of its file. A new label replaces an earlier label. Of a
+    A message is recognised by its content, not by the name of its file. A new label replaces an earlier label. In a
     whole Maildir, the folders Trash, Sent, Drafts and similar are skipped, and for ham also junk folders. To label the
     mail of such a folder, name the folder itself.
 
@@ -61,8 +61,8 @@ def forget_command(
 ) -> int:
     """Remove the labels of messages.
 
-    Later scores are the same as if the messages had never been labelled. The id of a message is in the log, where a
-    label that was learned from a move is logged as 'learned', and in 'spamlstm labels --json'.
+    Later scores are the same as if the messages had never been labelled. The id of a message is in the output of
+    'spamlstm labels --json' and, for a label that was learned from a move, in the log line 'learned'.
     """
     from spamlstm.cli.label import forget_paths
 
@@ -121,7 +121,7 @@ def labels_export_command(
 ) -> None:
     """Write all labels and the stored copies of their mail to a file.
 
-    The file contains everything that was learned. Only you can read it. The filter may run meanwhile.
+    The file contains everything that was learned, and only you can read it. The daemon can keep running.
     """
     from spamlstm.cli.label_files import write_labels
 
@@ -139,9 +139,9 @@ def labels_import_command(
 ) -> None:
     """Add the labels of an exported file to the present labels.
 
-    For a message that has a label in both, your own label is preferred to an adopted label, then the later label.
-    Importing a file again changes nothing. A file that is damaged or was written by a newer version of spamlstm changes
-    nothing either.
+    If the file and the present labels differ for a message, your own label is preferred to an adopted label, then the
+    later label to the earlier. Importing a file again changes nothing. A file that is damaged or was written by a newer
+    version of spamlstm is refused.
     """
     from spamlstm.cli.label_files import read_labels
 
@@ -181,11 +181,11 @@ def adopt_command(
     junk folder is labelled as spam, unless spamlstm filed it there. Labels that you set with 'spamlstm label' or by
     moving mail take precedence.
 
-    Mail unlike the mail of the mailbox is classified as before. If there is enough ham to show which share is filed as
-    spam, the scores are adjusted to max_false_positive_rate in the [learning] section of the configuration. No mail is
-    changed. To continue an interrupted adoption, run the same command again.
+    Mail unlike the mail of the mailbox almost always keeps its verdict. If there is enough ham to show which share is
+    filed as spam, the scores are adjusted to max_false_positive_rate in the [learning] section of the configuration. No
+    mail is changed. To continue an interrupted adoption, run the same command again.
 
-    Of an IMAP account, messages up to 1 MiB are read, at most 512 MiB in one hour, the newest first. They stay unread.
+    On an IMAP account, messages up to 1 MiB are read, at most 512 MiB in one hour, the newest first. They stay unread.
     """
     from spamlstm.cli.adopt import adopt_mailbox, undo_adoption
 

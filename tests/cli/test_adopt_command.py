@@ -90,7 +90,7 @@ def test_on_a_terminal_it_is_a_table(used, state, tiny):
         "junk",
         "as spam",
         "mail not like yours",
-        "40 spam messages for reference",
+        "40 reference spam messages",
         "your mail (ham)",
         "18 labels are new",
         "spamlstm run --dry-run",

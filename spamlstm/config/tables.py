@@ -150,7 +150,10 @@ def _listener(value: Any, at: Location, readers: dict[str, Reader]) -> dict[str,
 
 
 def _sections(reader: Reader, value: Any, at: Location, *, form: str) -> list[tuple[Any, Location]]:
-    """Return the usable sections of an array of tables with their locations. UnusableError if it has another form."""
+    """Return the usable sections of an array of tables with their locations.
+
+    Raises UnusableError if the value has another form.
+    """
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise UnusableError(f"must be written as {form}")
     located = [(_read(reader, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]

@@ -27,11 +27,12 @@ _STYLED = "[style], [hidden], [color], [bgcolor], body[text], details"
 _PER_STYLE, _PER_TEXT, _PER_CHARACTER = 800, 200, 4
 _WHITE: Colour = (255, 255, 255)
 _CONTENT = ("td", "p", "a")
-# A height or width of nothing does not hide cells, which grow with their text, or inline text, which has no height.
+# A height or width of 0 does not hide cells, which grow with their text, or inline text, which has no height.
 _TABLE = frozenset("table tbody thead tfoot tr td th".split())
 _INLINE = frozenset("a abbr b big code em font i label small span strike strong sub sup tt u".split())
-# Kinds of hiding that an element inside can revoke. Layout is a font size of 0 of a paragraph, cell or link, or around
-# one. It closes the gaps between images. Only text that stands in no further paragraph, cell or link counts as hidden.
+# Kinds of hiding that an element inside can revoke. The kind `layout` is a font size of 0 on a paragraph, cell or link,
+# or on an element around one. It closes the gaps between images. Only text that stands in no further paragraph, cell or
+# link counts as hidden.
 _INHERITED = frozenset(("visibility", "size", "layout", "clear", ""))
 # Characters without a picture, which fill a preheader so that no other text is shown behind it.
 _FILLER = re.compile(
@@ -41,7 +42,7 @@ _FILLER = re.compile(
 _MAX_PREHEADER, _MAX_SHOWN = 300, 150
 # The place of a hidden element in the text. A reference to this character in a page has little effect.
 _PLACE = "\x02"
-# A shorter text in a layout is a slip in the page, such as an extra character behind a tag.
+# A shorter text in a layout is a mistake in the page, such as an extra character behind a tag.
 _MIN_LAYOUT = 20
 # A hidden text is a repetition if this share of its words is visible elsewhere.
 _REPEATED = 0.8

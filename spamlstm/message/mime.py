@@ -31,7 +31,7 @@ MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 _PAGES = (PartKind.PAGE, PartKind.OTHER_PAGE)
-# The parts whose pages are read as other text than the letter.
+# The types of parts whose pages are read as text besides the letter.
 _OTHER_PAGES = {PartKind.OTHER_PAGE: PartKind.PLAIN, PartKind.CALENDAR: PartKind.CALENDAR}
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
@@ -226,7 +226,7 @@ class MimeReader:
                 inner = MimeReader(signed, outer=self)
                 inner._attached = bool(self.shown)
                 inner.walk(*inner.headers.read(0))
-            # The file is what is beside the content: a signature, as in multipart/signed.
+            # The file is the rest beside the content: a signature, as in multipart/signed.
             self.parts.append(Part("application/pkcs7-signature", name[:200], end - start - len(signed), attached=True))
         return bool(signed)
 
@@ -318,7 +318,7 @@ class MimeReader:
             self.defects["page too complex"] = None
         shown_as = _OTHER_PAGES.get(kind, PartKind.PAGE)
         if shown_as is not PartKind.PAGE:
-            # As in a plain part, only what it says is read, and where its links lead. Each AMP page has a script.
+            # As for a plain part, only its text and the targets of its links are read. Each AMP page has a script.
             page = Page(page.visible, links=page.links)
         self.pages.append(page)
         self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._choice, self._attached))

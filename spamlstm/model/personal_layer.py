@@ -34,8 +34,8 @@ from spamlstm.verdict import logistic
 SHAPE = "11"
 
 
-# A mailbox that is learned once teaches less than it shows. If all labels are history, the effect of the weights is
-# multiplied by GAIN_OF_HISTORY.
+# Weights that were learned in one pass over a mailbox are too small. If all labels are history, the effect of the
+# weights is multiplied by GAIN_OF_HISTORY.
 GAIN_OF_HISTORY = 1.6
 # The more often the base score was wrong about labelled ham, the lower the weight of base scores above 0 for mail that
 # resembles labelled mail. Errors about labelled spam lower the weight of base scores below 0. Errors of base scores
@@ -65,14 +65,14 @@ LEAST_SHARPNESS = 0.5
 # If the base classifies a message as spam, weights towards ham count only if they exceed DOUBT, in log-odds, and fully
 # if they exceed it by 1. Smaller weights come from what all mail has in common. With more labels the weights are more
 # reliable, so this rule and DOUBT have half of their effect after HALF_DOUBT_LABELS labels of history, and soon hardly
-# any. A correction counts as much as CORRECTION labels of history, because the user shows an error of the base by it.
+# any. A correction counts as much as CORRECTION labels of history, because it shows an error of the base.
 DOUBT = 2.2
 HALF_DOUBT_LABELS = 2000
 CORRECTION = 6
 # Mail unlike labelled mail becomes spam only if its score exceeds the threshold by a margin, because the headers that a
 # server writes in all mail have weights too. The margin is MARGIN times the usual weight of spam: the mean sum of
 # weights that spam of history has before it is learned, over about the latest USUAL messages. FIRST_USUAL counts in
-# this mean as FIRST_COUNTS messages, because below much ham the first spam has no weights towards spam. The margin
+# this mean as FIRST_COUNTS messages, because after much ham the first spam has no weights towards spam. The margin
 # falls to 0 as the likeness rises to 1, and as the base score rises from 0 to the threshold. As the share of
 # corrections among the labels rises to 1, it falls to MARGIN_OF_CORRECTIONS of itself.
 MARGIN = 0.9

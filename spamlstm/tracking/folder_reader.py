@@ -81,7 +81,7 @@ class FolderReader:
 
         `first` is true at the first visit of the Maildir. The existing files are then only recorded.
         """
-        # What has left another folder may have come to this one after the visit began.
+        # A message that left another folder may have arrived in this folder after the visit began.
         known, folder = visit.known, visit.latest() if work.gone else visit.folder
         if (known.folder.new_ns, known.folder.cur_ns) == (folder.new_ns, folder.cur_ns):
             return
@@ -227,7 +227,7 @@ class FolderReader:
         if self._journal.has_former:
             self._journal.renew(maildir, former_content_id(raw), content)
         is_known = bool(self._state.copies(maildir, content) or self._state.departures(maildir, content))
-        # New mail may be moved before a visit finds it. What was classified long before may come from a backup.
+        # New mail may be moved before a visit finds it. A message that was classified long ago may come from a backup.
         is_junk = known.role is FolderRole.JUNK
         is_known = is_known or (
             is_junk and self._journal.has_judged(maildir, content, since=self._clock() - MOVE_SECONDS)

@@ -64,7 +64,8 @@ class Delays:
 class ImapAccount:
     """The thread of one account. Other threads may use `start`, `stop`, `shut`, `join`, `key` and `tally`.
 
-    It begins when the `previous` threads of the account have ended, because it settles the moves that they have begun.
+    The thread begins when the `previous` threads of the account have ended, because it settles the moves that they
+    began.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class ImapAccount:
         while not self._stopping:
             began = time.monotonic()
             least = self._attempt()
-            # A connection that lasted was no failure.
+            # A connection that lasted for some time does not count as a failure.
             delay = 0.0 if time.monotonic() - began > self._delays.longest else delay
             delay = min(max(2 * delay, least), self._delays.longest)
             if not self._stopping:

@@ -1,4 +1,4 @@
-"""The mail of an IMAP account as `adopt` reads it: folders are only examined, messages are never marked as read.
+"""The mail of an IMAP account for `adopt`, which only examines folders and never marks messages as read.
 
 Messages are read in groups and kept in a temporary file, because `adopt` reads each message up to three times.
 """
@@ -142,7 +142,7 @@ class AccountMail:
         return found
 
     def written(self) -> dict[bytes, float]:
-        """Return the hashes of the names to whom the user wrote, from the newest messages of the Sent folders.
+        """Return the hashes of the correspondents to whom the user wrote, from the newest messages of the Sent folders.
 
         A folder that the server refuses is skipped.
         """

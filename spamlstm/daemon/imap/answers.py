@@ -1,4 +1,4 @@
-"""What an IMAP server answers: numbers of folders, messages and flags, checked, and errors with a sentence.
+"""The answers of an IMAP server: checked numbers of folders, messages and flags, and errors with a sentence.
 
 Sentences never contain text of the server, which may quote addresses.
 """
@@ -16,8 +16,8 @@ from spamlstm.daemon.imap.allowance import ExcessError, PatienceError
 from spamlstm.errors import reason_of
 
 FILED_KEYWORD, RETURNED_KEYWORD = "SpamlstmFiled", "SpamlstmReturned"
-"""The keywords by which several daemons of one account tell their moves from those of its user. A message gets the
-first one before it is moved to junk. When it is back, the second one replaces the first one."""
+"""The keywords by which several daemons of one account distinguish their moves from moves of the user. A message gets
+the first keyword before it is moved to junk. When the message is back, the second keyword replaces the first."""
 
 MOST_UID = (1 << 32) - 1
 MOST_MODSEQ = (1 << 63) - 1

@@ -175,7 +175,7 @@ class ImapConnection(ImapExchange):
     def bodies(self, sizes: dict[int, int]) -> dict[int, bytes]:
         """Return whole messages by UID, without those that are gone. `sizes` has their sizes by UID.
 
-        A server that sends much more than it said is disconnected.
+        A server that sends much more than it announced is disconnected.
         """
         self.last_read = ReadState()
         if not sizes:
@@ -220,7 +220,7 @@ class ImapConnection(ImapExchange):
         if not read.modseq:
             self.set_keywords(wanted, *words)
             return wanted
-        # Setting a keyword that is set changes nothing, and would exclude nobody.
+        # Setting a keyword that is already set changes nothing, so it would not keep another client away.
         cleared = self._store_if_unchanged(wanted & read.filed, "-FLAGS.SILENT", words, read.modseq)
         if cleared:
             self.set_keywords(cleared, *words)
@@ -238,7 +238,7 @@ class ImapConnection(ImapExchange):
             return uids.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())
 
     def move(self, uids: Iterable[int], target: str, *, validity: int) -> dict[int, int]:
-        """Move messages to the folder `target`. Return their new UIDs by the old ones, as far as the server says them.
+        """Move messages to the folder `target`. Return their new UIDs by old UID, if the server reports them.
 
         New UIDs that are not valid under the UIDVALIDITY `validity` are left out.
         """
@@ -248,7 +248,7 @@ class ImapConnection(ImapExchange):
             quoted = self._client._normalise_folder(target)  # noqa: SLF001
             self._change("MOVE" if self.can_move else "COPY", _joined(ordered), quoted)
             moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [], validity=validity)
-            # What this program did is no change by others.
+            # A change by this program is not a change by others.
             if len(self._imap.untagged_responses.get("EXPUNGE", ())) <= len(ordered):
                 self._imap.untagged_responses.pop("EXPUNGE", None)
         if not self.can_move:

@@ -1,7 +1,7 @@
-"""The filing of new mail: it is classified, and spam gets a keyword and is moved to the junk folder.
+"""The filing of new mail: each message is classified, and spam gets a keyword and is moved to the junk folder.
 
 A move is recorded before it is carried out, and its result afterwards. If this program or the connection ends in
-between, `MoveRecovery` finds out at the next connection what happened.
+between, `MoveRecovery` determines the result at the next connection.
 """
 
 import logging
@@ -146,7 +146,7 @@ class Filing:
     def _judged(
         self, new: Sequence[AccountCopy], contents: dict[int, str], raws: dict[int, bytes]
     ) -> list[AccountVerdict]:
-        """Classify messages. Those that cannot be classified now are tried again later."""
+        """Classify messages. Messages that cannot be classified now are tried again later."""
         began = time.perf_counter()
         answers = self._session.judge([raws[one.uid] for one in new])
         ms = 1000 * (time.perf_counter() - began) / max(1, len(new))
@@ -196,10 +196,10 @@ class Filing:
                     self._records.add_act(AccountAct(_handled(folder, one, folder), now))
 
     def _claimed(self, verdicts: Sequence[AccountVerdict], read: ReadState) -> list[AccountVerdict]:
-        """Set the keywords of messages. Return the messages without those at which another client is at work.
+        """Set the keywords of messages. Return the messages without those that another client is changing.
 
-        These are looked at again when the server reports the change. A daemon that has set FILED_KEYWORD is about to
-        move the message, unless it has ended: then the message is claimed at the next attempt. If the server refuses
+        The latter are examined again when the server reports the change. A daemon that has set FILED_KEYWORD is about
+        to move the message, unless it has ended: then the message is claimed at the next attempt. If the server refuses
         keywords at that attempt again, the messages get none, because spam must be filed nevertheless.
         """
         busy = [one.copy for one in verdicts if one.copy.uid in read.filed and not self._was_busy(one.copy)]
@@ -257,7 +257,7 @@ class Filing:
         return True
 
     def _refused(self, copies: Sequence[AccountCopy], why: str) -> None:
-        """Try messages again later that the server did not move. Those that another client moved are not among them."""
+        """Schedule another try for messages that the server did not move, except messages that another client moved."""
         left = [one for one in copies if self._records.copy(one.folder, one.uid) is not None]
         if left:
             emit(logging.WARNING, "not-filed", account=self._session.account.label, error=why, count=len(left))

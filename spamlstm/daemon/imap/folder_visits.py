@@ -1,7 +1,7 @@
-"""Visits of the folders of an account: what arrived, left or got other flags since the last visit is recorded.
+"""Visits of the folders of an account, which record the messages that arrived, left or got other flags since the last.
 
-The first visit only records the current mail. Later visits list only what is newer than the first, and the old mail of
-the junk folder, so that mail that its user takes out of there is recognized.
+The first visit only records the current mail. Later visits list only mail that is newer than the first visit, and the
+old mail of the junk folder, so that a message that its user moves out of the junk folder is recognized.
 """
 
 import logging
@@ -179,7 +179,7 @@ class FolderVisits:
         )
 
     def _compare(self, folder: AccountFolder, kinds: set[str], counted: FolderNumbers, numbers: FolderNumbers) -> bool:
-        """Record the changes of some kinds in the selected folder. Return whether messages left it."""
+        """Record changes of the given kinds in the selected folder. Return whether messages left it."""
         gone: set[int] = set()
         existing: set[int] = set()
         if kinds & LEFT:

@@ -260,7 +260,7 @@ class AccountRecords:
         self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)", bytes.fromhex(content), date, now, is_junk)
 
     def filed(self) -> set[str]:
-        """Return the content ids of the messages that this program moved to junk or gave the keyword, or began to."""
+        """Return the content ids of the messages that this program filed or marked with the keyword, or began to."""
         statement = "SELECT content FROM judged WHERE is_junk UNION SELECT content FROM moves WHERE undoes = 0"
         return set(self._read(account_content_from, statement))
 

@@ -46,7 +46,8 @@ MOST_LARGE = 2
 # a small message overtakes larger ones that came shortly before it. Otherwise 255 clients that send messages of 120 KB
 # without end, each one at a time, would keep others waiting for seconds.
 YIELD_SECONDS = 6.0 / LARGE_BYTES
-# A turn begins no further classification after this time, because mail in Maildirs and a stop wait for its end.
+# After this time a turn begins no further classification, because mail in Maildirs and a stop wait for the end of the
+# turn.
 TURN_SECONDS = 1.0
 # At a stop, requests are answered for this time. The units allow 10 s for the whole stop.
 STOP_SECONDS = 2.0
@@ -171,7 +172,7 @@ class Judging:
     def work(self) -> None:
         """Answer the requests that wait, at most MOST_AT_ONCE, and at most MOST_LARGE with large messages.
 
-        After TURN_SECONDS, fewer are answered.
+        Ends early after TURN_SECONDS.
         """
         left, until = MOST_AT_ONCE, self._clock() + TURN_SECONDS
         while left and self._clock() < until and (taken := self._take(min(left, CLASSIFIED_TOGETHER))):

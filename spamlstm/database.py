@@ -126,7 +126,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def explained(error: sqlite3.DatabaseError) -> str:
-    """Return the message of an error. A full disk may be the reason of an I/O error, which SQLite does not say."""
+    """Return the message of an error. SQLite does not say that the reason of an I/O error may be a full disk."""
     is_io = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
     return f"{error}; is the disk full?" if is_io else str(error)
 

@@ -89,7 +89,7 @@ class _WithCommonOptions:
         # The next class in the method resolution order has this method.
         *own, help_option = super().get_params(ctx)  # type: ignore[misc]
         for one in own:
-            # An unreadable file is reported by the code that reads it, which knows what helps and the exit status.
+            # An unreadable file is reported by the code that reads it, which knows the remedy and the exit status.
             if hasattr(one.type, "readable"):
                 one.type.readable = False
         return [*own, *_common_options(), help_option]

@@ -1,7 +1,7 @@
-"""The evidence of a file: what tells a moved or copied file of a message from another delivery of the message.
+"""The evidence of a file, which distinguishes a moved or copied file of a message from a further delivery of it.
 
-- A rename and a hard link keep the inode and the modification time of a file. Mail programs move a message so if they
-  can, and Dovecot also copies it so.
+- A rename and a hard link keep the inode and the modification time of a file. Mail programs move a message in one of
+  these ways if they can, and Dovecot also copies a message by a hard link.
 - A mail program that copies a message to a new file keeps the modification time, because it is the date of delivery.
 - The Received headers are the trace of a delivery. The receiving server or the fetching program adds one on top, and a
   move never does.

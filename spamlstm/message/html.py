@@ -119,7 +119,7 @@ def _end_tag(piece: str) -> str:
 
 
 def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bool = False) -> Page:
-    """Return the page with this source in UTF-8. `inner` tells that only some programs show it within another page."""
+    """Return the page with this source in UTF-8. With `inner`, only some programs show it in another page."""
     from selectolax.lexbor import LexborHTMLParser  # the import takes 8 ms, which text mail avoids
 
     low = source.lower()
@@ -166,7 +166,7 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
 
 
 def _for_outlook(source: bytes, framed: Iterable[str]) -> bytes:
-    """Return the source of what the comments for Outlook in a page contain, and of the pages in frames."""
+    """Return the source in the comments for Outlook in a page, and the source of the pages in frames."""
     comments = [piece[begin.end() :] for piece in source.split(b"-->") if (begin := _FOR_OUTLOOK.search(piece))]
     # The `>` closes the `<![endif]` at the end of each.
     return b">\n".join([*comments, *map(str.encode, framed)])

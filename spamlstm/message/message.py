@@ -48,7 +48,7 @@ class Message:
     defects: tuple[str, ...]
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
-    """The text that a reader sees: all displayed parts, and the plain part beside a page if it says something else."""
+    """The text that a reader sees: all displayed parts, and the plain part beside a page if its text differs."""
     secondary: str
     """The end of `text`, which a reader does not take for the letter (see `MessageText`)."""
     subject: str

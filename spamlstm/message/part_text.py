@@ -26,7 +26,7 @@ class ShownText(NamedTuple):
     """The text of one part. `alternative` is the number of the multipart/alternative that contains it, or 0.
 
     `choice` is where the part of this multipart begins that contains it. Programs show the last one that they can.
-    `attached` tells that the text is that of a file, or of a message within the message.
+    `attached` is true for the text of a file, or of a message within the message.
     """
 
     text: str
@@ -39,8 +39,8 @@ class ShownText(NamedTuple):
 class MessageText(NamedTuple):
     """The text that a reader sees: the letter, and secondary text, which a reader does not take for the letter.
 
-    Secondary text is that of attachments, of messages within the message and of invitations, a plain part that says
-    something else than the page beside it, and what a letter quotes below the headers of another message.
+    Secondary text is the text of attachments, of messages within the message and of invitations, a plain part whose
+    text differs from the page beside it, and the text that a letter quotes below the headers of another message.
     """
 
     letter: str
@@ -114,8 +114,8 @@ _FROM_LINE = re.compile(
 _WORD = re.compile(r"[^\W\d_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2,}|[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]{2}")
 # At most this number of invitations and plain parts beside pages is read, because each is compared with all other text.
 MOST_OTHER = 20
-# A plain part beside a page is read if it has at least this many characters and says something else than the page:
-# more than this share of its words is missing in the page.
+# A plain part beside a page is read if it has at least this many characters and more than this share of its words is
+# missing in the page.
 _SHORTEST_OTHER = 40
 _MOST_MISSING = 0.6
 _FEWEST_COMPARED, _MOST_COMPARED, _COMPARED_TEXT = 5, 80, 8_000

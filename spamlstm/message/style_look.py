@@ -35,7 +35,7 @@ _ENCLOSED = re.compile(
 )
 _MAY_ENCLOSE = re.compile(r"/\*|[\"'(][^\"'();{}]*+[;{}]")
 _NO_SEPARATORS = str.maketrans(";{}", "   ")
-# Properties that draw letters, or what is behind them, in other colours than `color` and `background` tell.
+# Properties that give letters or their background other colours than `color` and `background` do.
 _OUTLINES = ("text-shadow", "-webkit-text-stroke", "-webkit-text-stroke-color")
 _WORD = re.compile(r"[^ ,()]++(?:\([^()]*+\))?")
 _RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
@@ -140,7 +140,7 @@ def _look(style: str, colour: str, background: str) -> Look:
         letters,
         _paint(painted[-1]) if painted else None,
         boxed=declared.get("display", "inline") != "inline" or "float" in declared or _is_placed(declared),
-        # A size in em or % of nothing is nothing.
+        # A size in em or % of 0 is 0.
         sized=size not in ("", "inherit") and not size.endswith(("em", "%")) and hiding != "size",
         seen=declared.get("visibility") in ("visible", "initial"),
         coloured=colour_set not in ("", *_COLOUR_AROUND),
@@ -252,7 +252,7 @@ def _pixels(value: str) -> float:
 
 
 def _is_tiny(value: str) -> bool:
-    """Return whether a length is nothing or nearly nothing: less than two pixels, points or per cent, or 0.1 em."""
+    """Return whether a length is 0 or nearly 0: less than two pixels, points or per cent, or 0.1 em."""
     match = _LENGTH.fullmatch(value)
     if match is None:
         return False

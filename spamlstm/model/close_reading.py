@@ -1,7 +1,7 @@
 """The logit of a message: from the logits of its windows and, if the message is doubtful, of pieces of these windows.
 
-Spammers put innocent text around a letter that readers do not mind. In a window, that text outweighs the letter. Some
-of the pieces of the window contain little but the letter. Figures: docs/decisions/0041-close-reading.md.
+Spammers put innocent text around a spam letter. In a window, the innocent text outweighs the letter. Some of the pieces
+of the window contain little but the letter. Figures: docs/decisions/0041-close-reading.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,9 +44,9 @@ def message_logit(windows: Sequence[float], pieces: Sequence[float] = ()) -> flo
     """Return the logit of a message from the logits of its windows and of the pieces of these windows.
 
     It is the mean of the highest logit and that of the first window. With only the highest, one unusual window would
-    decide the verdict on a long message. With the mean of all windows in the place of the first, innocent text below
-    the letter could hide spam (docs/decisions/0036-the-letter-first.md has the figures). Pieces only raise the logit,
-    at most to the end of the doubtful range.
+    decide the verdict on a long message. With the mean of all windows instead of the first, innocent text below the
+    letter could hide spam (docs/decisions/0036-the-letter-first.md has the figures). Pieces only raise the logit, at
+    most to the end of the doubtful range.
     """
     logit = _mean(max(windows), windows[0])
     return max(logit, min(_mean(max(pieces), windows[0]), DOUBTFUL[1])) if pieces else logit

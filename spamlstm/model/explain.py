@@ -56,7 +56,7 @@ class CauseKind(StrEnum):
     SENDER = "sender"
     """The earlier messages of the sender. The contribution of the labels does not include it."""
     RULE = "rule"
-    """What decided the verdict in place of the score: an entry of the allow or deny list, or the GTUBE test string."""
+    """A rule that decided instead of the score: an entry of the allow or deny list, or the GTUBE test string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return what made up the verdict: rules, the sender, the user's labels, then the `most` strongest words and facts.
+    """Return the causes of the verdict: rules, the sender, the user's labels, then the `most` strongest words and
+    facts.
 
     The rules are missing if the score decided. The sender is missing if it is not known. The labels are missing if they
     change the score by less than LEAST_SHOWN and none is on a similar text.

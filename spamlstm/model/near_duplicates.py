@@ -34,7 +34,7 @@ FEWEST_PARTS = 42
 # than SAME_TEXT in part. A text with fewer than COMPARED parts has too few words for a comparison.
 OTHER_TEXT, SAME_TEXT = 0.1, 0.3
 COMPARED = 4
-# This number of senders with the same text and label is as much evidence as can be.
+# This number of senders with the same text and label gives the full evidence.
 ENOUGH_SENDERS = 2
 # Only this many of the latest messages with a similar text are evidence, which limits the time for large campaigns.
 MOST_TEXTS = 32
@@ -46,7 +46,8 @@ SHIFT = 10.0
 HALF_SHIFT_LABELS = 200
 AGREES = 2.0
 # The largest shifts of a message whose text other senders sent, in log-odds. They also fall with the number of labels.
-# If several senders sent the text, they fall to half after HALF_TEXT_LABELS, because several labels are no mistake.
+# If several senders sent the text, they fall to half after HALF_TEXT_LABELS, because several equal labels are unlikely
+# to be mistakes.
 TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
 HALF_TEXT_LABELS = 2000
 # The rows of the sender and of the number of parts, and a value that no part of a stored text has.

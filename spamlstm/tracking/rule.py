@@ -85,7 +85,7 @@ class Inference:
     pending: Pending = Pending.NOTHING
 
 
-# Where moved copies came to, the most significant first. A copy in the junk folder is the user's last word.
+# Where moved copies came to, the most significant first. A copy in the junk folder is the user's latest decision.
 _ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED, FolderRole.IGNORED)
 
 
@@ -238,7 +238,7 @@ def _label_of_move(role: FolderRole, copy: FoundCopy) -> tuple[Label | None, Pen
 
 
 def _strongest(inferred: Iterable[tuple[Label | None, Pending]]) -> tuple[Label | None, Pending]:
-    """Return the label of the most certain inference. Spam precedes ham: junk is the user's last word."""
+    """Return the label of the most certain inference. Spam precedes ham: junk is the user's latest decision."""
     labels = [one for one in inferred if one[0] is not None]
     return max(labels, key=lambda one: (one[1], one[0] is Label.SPAM), default=(None, Pending.NOTHING))
 

@@ -163,8 +163,8 @@ class Tracker:
                 listed.append(visit)
             except RefusedError as error:
                 self._report(maildir, error)  # the other folders are still read
-        # The user may move mail meanwhile. What left the junk folder before the other folders were listed was found in
-        # them, and what left them is found in the junk folder now.
+        # The user may move mail meanwhile. Mail that left the junk folder before the other folders were listed was
+        # found in those folders. Mail that left those folders is found in the junk folder now.
         for visit in listed if not first else ():
             if visit.known.role is FolderRole.JUNK:
                 yield from self._reader.list_arrivals(visit, work)

@@ -1,4 +1,4 @@
-"""Labels from what the user of an account does with the mail, by the rule for Maildirs (`spamlstm.tracking.rule`)."""
+"""Labels inferred from what the user of an account does, by the rule for Maildirs (`spamlstm.tracking.rule`)."""
 
 import contextlib
 import logging

@@ -3,7 +3,7 @@
 `spamlstm undo` does this while no daemon runs: it holds the lock of the state folder, has a connection of its own, and
 uses the records of the daemon. A move back is recorded before it is carried out, as a move that undoes an act, and
 `MoveRecovery` finds out its result, also after a crash at the next start of the daemon. So a message is neither lost,
-doubled nor classified again, and the move is not taken for the user's.
+doubled nor classified again, and the move is not mistaken for a move by the user.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The results of moves, as the server reports them or as found out after the program or the connection ended.
+"""The results of moves, as the server reports them or as determined after the program or the connection ended.
 
 The target is the junk folder, or, if the move undoes an earlier one, the former folder of the message.
 
@@ -69,7 +69,7 @@ class MoveRecovery:
         """Remove moves of which one folder is gone. New mail that is still in its folder is classified again."""
         with self._records.change():
             for one in moves:
-                if one.undoes:  # what happens to this message now is not taken for a move by its user
+                if one.undoes:  # a later change of this message is not mistaken for a move by its user
                     self._records.drop(one.mail.folder, [one.mail.uid])
             self._records.end_moves([one.id for one in moves])
 

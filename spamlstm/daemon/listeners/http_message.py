@@ -1,6 +1,6 @@
 """HTTP/1.0 and HTTP/1.1 within bounds: reading a request, and writing an answer.
 
-A request must be unambiguous. One that two programs could take for different requests is refused: two lengths, a length
+A request must be unambiguous. A request that two programs could read differently is refused: two lengths, a length
 beside chunks, folded headers, line feeds alone, or control characters.
 """
 

@@ -40,7 +40,7 @@ from spamlstm.maildir.headers import headers, points, unjudged
 
 # Seconds in which an SMTP client may send nothing, or the MTA may receive a message. libmilter has the same limit.
 SESSION_SECONDS = 7210.0
-# Each removed header takes Postfix a search in its file, and thousands of them take minutes. Further ones stay, below
+# Postfix searches its file for each removed header, so thousands of removals take minutes. Further headers stay, below
 # ours. No mail program writes so many.
 MOST_REPLACED = 200
 # After this number of packets that need no classification, other clients are served first. They take up to 5 ms.

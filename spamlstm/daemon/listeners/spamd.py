@@ -81,7 +81,7 @@ async def _answer(client: ClientConnection, *, allow_tell: bool) -> bytes:
             return b"SPAMD/1.5 0 PONG\r\n"
         case "SKIP":
             return b""
-    # Clients of version 1.0 send no headers, so what they send is the message.
+    # Clients of version 1.0 send no headers, so everything that they send is the message.
     if request.version > (1, 0):
         await _read_headers(client, request)
     if request.command == "TELL" and not allow_tell:

@@ -157,7 +157,7 @@ def judge(
     """
     model, outcomes, seconds = _judge(mail, classifier, progress)
     if not outcomes.id:
-        raise DataError(f"{', '.join(names) or 'no corpus'}: there is no mail in it")
+        raise DataError(f"there is no mail in {', '.join(names) or 'the corpora'}")
     speeds = {source: _speed([part]) for source, part in seconds.items()}
     return evaluation_of(outcomes, model=model, names=names, speed=_speed(seconds.values()), speeds=speeds)
 

@@ -201,7 +201,7 @@ class Follower:
         """
         outcomes, number = self._columns.close(), len(self._labelled)
         if not number:
-            raise DataError(f"{', '.join(self._names) or 'no corpus'}: there is no mail in it")
+            raise DataError(f"there is no mail in {', '.join(self._names) or 'the corpora'}")
         last = self._labelled.index(self._teacher.labelled) + 1 if self._feedback.ends else 0
         judged = np.arange(number) >= last
         if not judged.any():

@@ -67,7 +67,7 @@ class MailboxMail(Protocol):
         """Return whether no further message can be read, because a limit of this mailbox is reached."""
 
     def written(self) -> dict[bytes, float]:
-        """Return the hashes of the names to whom the user wrote, each with the time of the latest message."""
+        """Return the hashes of the correspondents to whom the user wrote, each with the time of the latest message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class MaildirMail:
         return False
 
     def written(self) -> dict[bytes, float]:
-        """Return the hashes of the names to whom the user wrote, each with the time of the latest message."""
+        """Return the hashes of the correspondents to whom the user wrote, each with the time of the latest message."""
         sent = sent_mail.newest(sent_mail.sent_folders(self.mailbox), most=sent_mail.MOST_MESSAGES)
         return sent_mail.written_names(sent)
 

@@ -61,7 +61,7 @@ _NONE = _Entry()
 
 
 class Correspondents:
-    """The senders known from a user's labels, and the names of those to whom the user wrote.
+    """The senders known from a user's labels, and the correspondents to whom the user wrote.
 
     The counts depend only on the labels and their order. `written` has the hashes of names, and is not part of the
     saved state.

@@ -42,7 +42,7 @@ def find_bundle(path: Path | None) -> Path:
         return Path(named)
     found = folder(current())
     if not found.is_dir():
-        raise NoInputError("this spamlstm was installed without a model; name the folder of one with --model")
+        raise NoInputError("this spamlstm was installed without a model; name a model folder with --model")
     return found
 
 

@@ -85,8 +85,8 @@ class ImapExchange:
     ) -> Iterator[dict[int, dict[bytes, Any]]]:
         """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server.
 
-        Each response of the answer has the item `key`. Responses without it tell changes by other clients, which become
-        events. If `key` is FLAGS, the answer itself is what an event would ask for.
+        Each response of the answer has the item `key`. Responses without this item report changes by other clients,
+        which become events. If `key` is FLAGS, the answer itself is what an event would ask for.
         """
         with self._command(expected):
             if key == b"FLAGS":

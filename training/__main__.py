@@ -25,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text, in which brackets are shown
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 console = Console(stderr=True)
@@ -144,7 +145,9 @@ def leave_out(
     threads: options.Threads = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Train without some sources, classify their mail, and write a table.
+    """Train without some sources and classify their mail.
+
+    A table of the figures is written to OUT.
 
     Example: python -m training leave-out --corpus corpus --without lists --out table.md
     """
@@ -207,10 +210,11 @@ def compare_cells(
     threads: options.Threads = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Compare five kinds of networks that correct one linear model, trained on the same mail.
+    """Compare five kinds of networks on the same mail.
 
-    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. They classify the mail that is left out, disguised
-    copies of it, and padded messages of it. Table, data and plot are written to OUT.
+    The networks are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. Each corrects the same linear model. They
+    classify the mail that is left out, disguised copies of this mail, and short messages of it that are padded with
+    ham. Table, data and plot are written to OUT.
 
     Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
     """

@@ -18,7 +18,9 @@ Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder o
 Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier result is replaced at the end.")]
 Without = Annotated[
     list[str] | None,
-    typer.Option("--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all that begin so."),
+    typer.Option(
+        "--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all sources that begin with NAME:"
+    ),
 ]
 LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and classify: NAME or NAME@YEAR.")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
@@ -45,7 +47,7 @@ ModernShare = Annotated[
     float | None, typer.Option(min=0, max=0.9, help="Share of these messages in each class [default: 0.3].")
 ]
 Evaded = Annotated[
-    float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
+    float, typer.Option(min=0, max=1, help="Share of the messages of the corpora of which a disguised copy is added.")
 ]
 EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
 Weights = Annotated[

@@ -118,6 +118,14 @@ def test_a_number_of_messages_needs_their_folder(tmp_path, capsys):
         assert "need --modern" in capsys.readouterr().err
 
 
+def test_the_help_shows_the_defaults_in_brackets(capsys):
+    """--help shows words in brackets as they are, such as defaults that the texts of the options name."""
+    assert run(["fit", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--modern [default: 40000]" in shown
+    assert "in each class [default: 0.3]" in shown
+
+
 # --- translations and sources in training ---------------------------------------------------------------------------
 
 

@@ -51,6 +51,9 @@ MailArgument = Annotated[
     typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs or mboxes, or - for standard input."),
 ]
 
+# The class of errors about the command line, which typer does not export.
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+
 _Function = TypeVar("_Function", bound=Callable[..., int | None])
 
 
@@ -93,6 +96,15 @@ class _WithCommonOptions:
             if hasattr(one.type, "readable"):
                 one.type.readable = False
         return [*own, *_common_options(), help_option]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. An error about them names the help of this command."""
+        try:
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except _UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+        return parsed
 
     def check_values(self, ctx: Any) -> None:
         """Raise UserError for an empty value, such as the content of a variable that is not set.

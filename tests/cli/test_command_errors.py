@@ -31,6 +31,21 @@ def test_an_unknown_option(spamlstm, command, option, end):
     assert spamlstm(command, option)[::2] == (64, f"spamlstm: no such option: {option}{end}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["undo", "--since"], "undo"),
+        (["config", "check", "--config"], "config check"),
+        (["scan", "--dry-run=yes", "m"], "scan"),
+    ],
+)
+def test_a_wrong_use_of_an_option(spamlstm, arguments, command):
+    """An option without its argument, or a flag with one, names the help of the command."""
+    status, _, err = spamlstm(*arguments)
+    assert status == 64
+    assert err.endswith(f"; see 'spamlstm {command} --help'\n")
+
+
 def test_a_missing_model(spamlstm, folder):
     """A missing model is one sentence and status 66."""
     status, _, err = spamlstm("classify", "--model", folder / "none", folder)

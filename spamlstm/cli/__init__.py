@@ -29,7 +29,7 @@ def main() -> None:
 def _end(_number: int, _frame: object) -> None:
     """End the process at Ctrl-C: during imports and in `filter`, where nothing needs to be finished.
 
-    An exception could be raised anywhere in an import. It would show a traceback, or be taken for another error.
+    An exception could be raised anywhere in an import. It would show a traceback, or be mistaken for another error.
     """
     try:
         os.write(2, b"spamlstm: interrupted\n")

@@ -51,7 +51,7 @@ class FileMessage:
                 return decompressed(_read_most(stream, most), most=MOST_BYTES)
             stream.seek(self.start)
             raw = _read_most(stream, most)
-            # A truncated message is not unquoted, because callers recognize it by its length of MOST_BYTES + 1.
+            # A truncated message is not unquoted, because callers recognise it by its length of MOST_BYTES + 1.
             return raw if len(raw) > MOST_BYTES else mbox.unquoted(raw)
 
 

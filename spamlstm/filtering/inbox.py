@@ -94,8 +94,8 @@ class Scanner:
 
     def _begin(self, maildir: str, catch_up: CatchUp) -> None:
         bases: set[str] = set()
-        # List twice. A listing may miss a name that changes meanwhile, and a missed message would be taken for new mail
-        # later.
+        # List twice. A listing may miss a name that changes meanwhile, and a missed message would later be mistaken for
+        # new mail.
         mailbox = self._opened(maildir)
         for _ in range(2):
             for part in DELIVERED:

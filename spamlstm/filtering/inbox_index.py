@@ -77,8 +77,8 @@ class InboxIndex:
         self._connection.execute(
             "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
         )
-        # Inodes are not stored, because a restored backup has other inodes and its old mail must not be taken for new
-        # mail.
+        # Inodes are not stored, because a restored backup has other inodes and its old mail must not be mistaken for
+        # new mail.
         self.add(maildir, ((base, 0) for base in bases), now=now)
 
     def add(self, maildir: str, names: Iterable[tuple[str, int]], *, now: float) -> None:

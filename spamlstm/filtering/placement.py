@@ -140,7 +140,7 @@ class Placements:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except RefusedError:
-            return True  # the folder has too many names or is a link, so that no move can be recognized
+            return True  # the folder has too many names or is a link, so that no move can be recognised
 
     def _bases(self, folder: OpenFolder) -> frozenset[int]:
         """Return the hashes of the base names in a folder, except files flagged as deleted."""

@@ -13,7 +13,7 @@ from spamlstm.features.render import BODY
 _BANDS, _ROWS = 5, 4
 # The number of words of a text that are compared.
 _MOST_WORDS = 250
-# Near-duplicates with a body of fewer characters are recognized by the header too.
+# Near-duplicates with a body of fewer characters are recognised by the header too.
 _SHORT_BODY = 60
 
 

@@ -127,7 +127,7 @@ class FolderReader:
     def read_again(self, visit: FolderVisit) -> Iterator[None]:
         """Read files whose content ids are unknown or former; yields between steps.
 
-        These are the files that were in the junk folder before the first visit, because a message can be recognized
+        These are the files that were in the junk folder before the first visit, because a message can be recognised
         after it left the junk folder only if its content id was recorded, and the files that an earlier version of this
         program recorded.
         """

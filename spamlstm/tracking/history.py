@@ -1,7 +1,7 @@
 """The history of a message: where the mailbox state and the journal last knew its files.
 
 The mailbox state has the files that the visits found. The journal has what this program did since the last visit, so
-that its acts are never taken for moves of the user.
+that its acts are never mistaken for moves of the user.
 """
 
 from collections.abc import Callable, Collection

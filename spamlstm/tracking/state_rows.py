@@ -88,7 +88,7 @@ def position_from(row: tuple[Any, ...]) -> JournalPosition:
 def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
     """Return a dict from base to flags, built from database rows with the columns base and flags.
 
-    The function is optimized because a folder may have 100,000 files.
+    The function is optimised because a folder may have 100,000 files.
     """
     rows = list(rows)
     if set(map(type, (base for base, _ in rows))) - {int}:

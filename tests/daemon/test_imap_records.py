@@ -67,7 +67,7 @@ def test_records_of_the_former_version_are_kept(tmp_path):
 
 
 def test_only_messages_that_may_be_known_are_read_again():
-    """If the UIDs changed, messages of the same size and date are read only until all records are recognized."""
+    """If the UIDs changed, messages of the same size and date are read only until all records are recognised."""
     mails = {uid: b"Subject: mail %d\n\nBody" % uid for uid in range(1, 6)}
     size, read = len(mails[1]), []
 

@@ -111,7 +111,7 @@ def test_filed_mail_returns(capabilities, folder, tiny):
 def test_one_message_is_named(folder, tiny):
     """A message is named by its Message-ID, its id or a copy of it; a stopped server and an unknown name are sentences.
 
-    The UIDs of the junk folder have changed since, so messages are recognized by their content.
+    The UIDs of the junk folder have changed since, so messages are recognised by their content.
     """
     (folder / "copy.eml").write_bytes(message(4))
     with running(SPECIAL) as server:

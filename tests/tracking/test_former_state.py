@@ -72,7 +72,7 @@ def test_nothing_changes(former):
 @pytest.mark.parametrize("way", [None, "X-Antivirus added", "Received lost", "headers folded at each space"])
 @pytest.mark.parametrize("visited", [True, False])
 def test_moves_after_the_upgrade(former, way, visited):
-    """Moves are recognized; if a visit came first, also those in which the headers change."""
+    """Moves are recognised; if a visit came first, also those in which the headers change."""
     if way is not None and not visited:
         return  # the former content id cannot be computed from changed headers
     one = start(former)

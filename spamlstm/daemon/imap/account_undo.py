@@ -103,7 +103,7 @@ class AccountUndo:
     def _found(self, source: AccountFolder, acts: Sequence[AccountAct]) -> dict[int, _Found]:
         """Return the messages that are where acts left them, by the row number of the act.
 
-        A message is recognized by its UID and its content, or, if the server changed the UIDs, by its content.
+        A message is recognised by its UID and its content, or, if the server changed the UIDs, by its content.
         """
         numbers = self._connection.select(source.name, readonly=self._dry)
         self._connection.check()

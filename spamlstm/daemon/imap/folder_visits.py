@@ -1,7 +1,7 @@
 """Visits of the folders of an account, which record the messages that arrived, left or got other flags since the last.
 
 The first visit only records the current mail. Later visits list only mail that is newer than the first visit, and the
-old mail of the junk folder, so that a message that its user moves out of the junk folder is recognized.
+old mail of the junk folder, so that a message that its user moves out of the junk folder is recognised.
 """
 
 import logging
@@ -61,7 +61,7 @@ class FolderVisits:
     def find(self, listed: Sequence[ListedFolder]) -> list[AccountFolder]:
         """Record the folders of the account, and return those that are visited, in the order of visits.
 
-        The Sent folders, whose role is IGNORED, are the first. A renamed folder is recognized by its numbers, and
+        The Sent folders, whose role is IGNORED, are the first. A renamed folder is recognised by its numbers, and
         keeps its records. A list may be incomplete, so a folder that is missing there but exists is visited too.
         """
         known = {one.name: one for one in self._records.folders()}

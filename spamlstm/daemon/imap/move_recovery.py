@@ -10,7 +10,7 @@ The target is the junk folder, or, if the move undoes an earlier one, the former
 | no | no | its user moved or deleted it | nothing |
 
 In the target, only messages count that came after the move was begun and that no other move explains. In both folders a
-message is recognized by its size, its date and its content. A UID is not enough: a server that restored a backup may
+message is recognised by its size, its date and its content. A UID is not enough: a server that restored a backup may
 have given it to another message.
 """
 

@@ -1,4 +1,4 @@
-"""Messages of a folder whose UIDs the server changed, recognized by the records of the folder."""
+"""Messages of a folder whose UIDs the server changed, recognised by the records of the folder."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ def recognized(
 ) -> tuple[list[AccountCopy], list[ListedMessage]]:
     """Return the records of known messages with their new UIDs, and the messages that are not known.
 
-    A message of the selected folder is recognized by its size and the date at which the server received it. If several
-    messages have the same size and date, they are read and recognized by their content.
+    A message of the selected folder is recognised by its size and the date at which the server received it. If several
+    messages have the same size and date, they are read and recognised by their content.
     """
     known = _grouped(recorded)
     copies: list[AccountCopy] = []

@@ -99,7 +99,7 @@ async def _line(client: ClientConnection, most: int) -> bytes:
 def _content(line: bytes) -> bytes:
     """Return a line without its line end. Raises HttpError if it has none, or a line feed alone.
 
-    If the password of `rspamc -P FILE` ends with a line feed, the rest of the head would be taken for the message.
+    If the password of `rspamc -P FILE` ends with a line feed, the rest of the head would be mistaken for the message.
     """
     if line.endswith(b"\r\n"):
         return line[:-2]

@@ -24,7 +24,7 @@ _OF_MESSAGE = (
     MilterCommand.END_OF_BODY,
 )
 _WITH_MACROS = frozenset(command.value for command in (*_OF_SESSION, *_OF_MESSAGE))
-# A larger MACROS packet is not kept to recognize that it is repeated.
+# A larger MACROS packet is not kept to recognise that it is repeated.
 _MOST_LATEST = 4096
 
 

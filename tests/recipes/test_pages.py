@@ -5,7 +5,7 @@ from recipe import GUIDE, Recipe
 
 PAGES = sorted(path.stem for path in (GUIDE / "recipes").glob("*.md"))
 MOST_LINES = 40
-PARTS = ("When we are down", "Learning", "To check")
+PARTS = ("When spamlstm is down", "Learning", "To check")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -39,7 +39,7 @@ class NetworkConfig:
     With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
     wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
     with 0 it reads only embeddings. What exceeds `margin` in the correction is multiplied by `gain` and added to the
-    wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md). Ids below `facts` are facts,
+    wide part's logit, so no correction is negative (docs/decisions/0042-larger-margin.md). Ids below `facts` are facts,
     which the wide part adds up apart from the text; with 0 it does not. The linear layer before the recurrent layer has
     `projection` outputs; with 0 there is none.
     """
@@ -54,7 +54,7 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**22
     evidence: int = 2**22
-    margin: float = 0.7
+    margin: float = 1.1
     gain: float = 1.6
     facts: int = FACTS_END
     projection: int = 48

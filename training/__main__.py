@@ -154,6 +154,7 @@ def leave_out(
     from . import fit as fitting
     from . import leave_out as experiment
 
+    experiment.check_out(out)
     recipe = options.chosen_recipe(
         epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
     )

@@ -1,9 +1,11 @@
 """The leave-out experiment: train without some sources, then classify their mail."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 
 from . import run_folder
@@ -15,6 +17,13 @@ from .sampling import split
 HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %", "sm % at hm 1 %", "sm % at hm 3 %")
 
 
+def check_out(out: Path) -> None:
+    """Raise UserError if `out` cannot be replaced by a table. Only an earlier table may be replaced."""
+    if out.exists() and not _is_table(out):
+        raise UserError(f"{out} already exists and is not a table of this command; name another --out")
+    run_folder.check_replaceable(out, holds=".")
+
+
 def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
     """Train without the sources `names`, classify their mail, and return a Markdown table of the errors.
 
@@ -22,6 +31,7 @@ def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
 
     The table is also written to `job.out`.
     """
+    check_out(job.out)
     check_sources(data, names)
     held = left_out(data, names)
     identity = repr((job.recipe, job.limits, tuple(names), data.fingerprint()))
@@ -30,11 +40,22 @@ def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
     rows = [HEADER, tuple("-" * 3 for _ in HEADER)]
     for name, part in trained.network.judges().items():
         rows += _rows(name, judge(data, part, trained.vocabulary, np.flatnonzero(held), job))
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    table = "\n".join(map(_line, rows)) + "\n"
     result = folder / "table.md"
     result.write_text(table, "utf-8")
     run_folder.publish(result, job.out, folder=folder)
     return table
+
+
+def _is_table(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.readline().strip() == _line(HEADER).encode()
+
+
+def _line(row: Iterable[str]) -> str:
+    return f"| {' | '.join(row)} |"
 
 
 def _rows(network: str, part: LeftOut) -> Iterable[tuple[str, ...]]:

@@ -7,16 +7,24 @@ from pathlib import Path
 from spamlstm.errors import UserError
 
 _IDENTITY = "run"
+_REPLACED = "replaced"
+"""In the run folder: the earlier result, from the moment it makes room for the new one."""
 
 
 def check_replaceable(out: Path, *, holds: str) -> None:
-    """Raise UserError if `out` exists and is neither an empty folder nor an earlier result.
+    """Raise UserError if the result cannot be moved to `out` at the end, or if files of the user would be lost.
 
-    An earlier result is a folder with the file `holds` in it. Anything else could be mail or work of the user, and the
-    end of the run would replace it.
+    `out` may be missing, an empty folder, or an earlier result, which is a folder with the file `holds` in it. Anything
+    else could be mail or work of the user. The same is true of a folder `OUT.partial` that no run created.
     """
-    if out.exists() and not (out / holds).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not (out / holds).is_file() and not _is_empty(out):
         raise UserError(f"{out} already exists and has no {holds} in it, so it is not replaced; name another --out")
+    if out.resolve().is_mount() or out.resolve() == Path.cwd():
+        what = "a mount point" if out.resolve().is_mount() else "the current folder"
+        raise UserError(f"{out} is {what}, which cannot be replaced; name a folder in it as --out")
+    folder = _run_folder(out)
+    if folder.exists() and not (folder / _IDENTITY).is_file() and not _is_empty(folder):
+        raise UserError(f"{folder} already exists and is not of an interrupted run; move it away or name another --out")
 
 
 def open_run_folder(out: Path, *, holds: str, identity: str) -> Path:
@@ -25,7 +33,9 @@ def open_run_folder(out: Path, *, holds: str, identity: str) -> Path:
     The files of any other run are deleted. Raises UserError if `out` may not be replaced (see `check_replaceable`).
     """
     check_replaceable(out, holds=holds)
-    folder = out.absolute().with_name(out.absolute().name + ".partial")
+    folder = _run_folder(out)
+    if (folder / _REPLACED).exists() and not out.exists():
+        (folder / _REPLACED).rename(out.resolve())  # the run was killed just before the new result was in place
     digest = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
     if _identity_of(folder) != digest:
         shutil.rmtree(folder, ignore_errors=True)
@@ -43,14 +53,22 @@ def empty_folder(folder: Path, name: str) -> Path:
 
 
 def publish(result: Path, out: Path, *, folder: Path) -> None:
-    """Move `result` to `out`. The old `out` is deleted after that, and the run folder last."""
-    old = out.absolute().with_name(out.absolute().name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    """Move `result` to `out`. The old `out` is deleted after that, with the run folder."""
     if out.exists():
-        out.rename(old)
-    result.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(folder / _REPLACED, ignore_errors=True)
+        out.resolve().rename(folder / _REPLACED)
+    result.rename(out.resolve())
     shutil.rmtree(folder)
+
+
+def _run_folder(out: Path) -> Path:
+    # Resolved, because the folder at the end of a link is the one to replace.
+    place = out.resolve()
+    return place.with_name(f"{place.name}.partial")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _identity_of(folder: Path) -> str:

@@ -176,6 +176,7 @@ def retrain_model(
     from spamlstm.cli.selection import label_folder
     from spamlstm.config import load_found_config
     from spamlstm.learning import retrain
+    from spamlstm.learning.training_process import ended_by_signals
 
     config = load_found_config(config_file)
     if config.learning.labels is LabelScope.PER_MAILDIR and not (maildir or for_all or now or mail or model):
@@ -186,16 +187,16 @@ def retrain_model(
     folder = label_folder(state, maildir, named=config_file)
     of_one = _maildir_of_labels(config, maildir, for_all=for_all)
     console = error_console()
-    report = retrain.retrain(
-        retrain.RetrainSettings(
-            state=folder,
-            config=config,
-            maildirs=tuple(mail or ([of_one] if of_one else expand_maildirs(config.maildirs))),
-            model=model,
-            now=now,
-            say=lambda line: console.print(line, markup=False, soft_wrap=True),
-        )
+    settings = retrain.RetrainSettings(
+        state=folder,
+        config=config,
+        maildirs=tuple(mail or ([of_one] if of_one else expand_maildirs(config.maildirs))),
+        model=model,
+        now=now,
+        say=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
+    with ended_by_signals():
+        report = retrain.retrain(settings)
     _print_report(report, json=json)
     for step in report.unfinished:
         complain(str(report.model), f"is in use, but {step}")

@@ -2,9 +2,11 @@
 
 import os
 import resource
+import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from spamlstm.errors import TemporaryError
 from spamlstm.model.workers import same_modules
@@ -15,18 +17,52 @@ MOST_BYTES = 1_500 << 20
 CORES = 2
 
 
+@contextmanager
+def ended_by_signals() -> Generator[None]:
+    """End the `with` block at SIGTERM and SIGHUP as at Ctrl-C, so that it cleans up, and then end this process by them.
+
+    Without this, the training process would go on, and copies of mail would stay on the disk. A signal that is ignored,
+    as by nohup, stays ignored.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:  # a further signal must not interrupt the cleaning up
+            raise KeyboardInterrupt
+
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        for number in received[:1]:
+            signal.raise_signal(number)
+
+
 def run_trainer(command: Sequence[str], *, lock: int) -> None:
     """Run a training command with the lowest priority, on two cores and in bounded memory.
 
     The trainer inherits the file descriptor `lock`. The lock is therefore held until the trainer ends, even if the
-    calling process is killed.
+    calling process is killed. An exception, such as that of Ctrl-C, ends the trainer.
 
     Raises TemporaryError if the command fails.
     """
     # PASSIVE, because busy-waiting threads make training ten times slower on a busy machine.
     environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
-    with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
+    # The trainer inherits the mask. A terminal sends Ctrl-C to both processes, and the trainer would show a traceback.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process = subprocess.Popen(command, env=environment, pass_fds=[lock])  # noqa: S603  our own trainer
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise
+    with process:
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             _limit(process.pid)
             status = process.wait()
         except BaseException:

@@ -267,6 +267,44 @@ def test_a_trainer_that_outlives_its_parent(options, unsure, root, wait, trainer
     wait(ran)
 
 
+SLOW_TRAINER = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+END = """
+import sys
+from spamlstm.learning.retrain_files import work_folder
+from spamlstm.learning.training_process import ended_by_signals, run_trainer
+
+with ended_by_signals(), work_folder() as (work, lock):
+    (work / "1.eml").touch()
+    run_trainer([sys.executable, "-c", *sys.argv[1:]], lock=lock)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_training(tmp_path, root, wait, monkeypatch, number):
+    """Ctrl-C, SIGTERM and SIGHUP end the trainer too, and leave no copies of mail. Ctrl-C shows no traceback of it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", END, SLOW_TRAINER, str(tmp_path / "started")],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait((tmp_path / "started").exists)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, err = process.communicate()  # standard error is open until the trainer has ended too
+    assert process.returncode == -number
+    assert err.count("Traceback") <= 1
+    assert [path.name for path in (models_dir() / ".retrain").iterdir()] == ["lock"]
+
+
 RUN_TRAINER = """
 import os, sys
 from spamlstm.learning.retrain import run_trainer, trainer_command

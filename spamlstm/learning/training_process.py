@@ -39,8 +39,8 @@ def ended_by_signals() -> Generator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
-        for number in received[:1]:
-            signal.raise_signal(number)
+        if received:
+            signal.raise_signal(received[0])
 
 
 def run_trainer(command: Sequence[str], *, lock: int) -> None:

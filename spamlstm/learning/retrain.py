@@ -21,7 +21,7 @@ from typing import Any
 
 from spamlstm.config import Config
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import UserError, reason_of
+from spamlstm.errors import TemporaryError, UserError, reason_of
 from spamlstm.learning import comparison, retrain_files, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
@@ -141,6 +141,7 @@ class _Retraining:
 
     def __init__(self, settings: RetrainSettings, labels: LabelStore, work: Path, *, lock: int) -> None:
         self._settings, self._labels, self._work, self._lock = settings, labels, work, lock
+        self._stamp = registry.stamp(settings.model)
         self._running = Classifier.open(settings.model, config=settings.config, personal_features=True)
         self._costs = settings.config.policy.costs or self._running.bundle.costs
         self._name = retrain_files.unused_name()
@@ -157,6 +158,10 @@ class _Retraining:
             f"{counted(len(taken.train), 'label')} to learn, {len(taken.held):,} held out, "
             f"{counted(len(taken.unlabelled) + len(taken.aside), 'unlabelled message')}"
         )
+        if min(taken.counts().values()) < FEWEST:
+            few = self._too_few(taken)
+            self._save_outcome(few, taken)
+            return few
         compared = self._compare(taken)
         why = comparison.objections(compared)
         report = RetrainReport(
@@ -174,6 +179,14 @@ class _Retraining:
             return report
         self._promote(report)
         return self._finished(report, taken)
+
+    def _too_few(self, taken: Snapshot) -> RetrainReport:
+        counts, contradictions = taken.counts(), asdict(taken.contradictions)
+        why = (
+            f"of the newest {snapshot.MOST_LABELS:,} labels, {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam"
+            f" agree with their near-duplicates; retraining needs {FEWEST} of each"
+        )
+        return RetrainReport(promoted=False, why=(why,), labels=counts, contradictions=contradictions)
 
     def _compare(self, taken: Snapshot) -> Comparison:
         """Compare the trial, and then the candidate, with the model in use.
@@ -245,7 +258,14 @@ class _Retraining:
         return self._work / f"{what}.model"
 
     def _promote(self, report: RetrainReport) -> None:
-        """Install the candidate with its report, and put it in use."""
+        """Install the candidate with its report, and put it in use.
+
+        Raises TemporaryError if another model was selected since the start.
+        """
+        if registry.stamp(self._settings.model) != self._stamp:
+            raise TemporaryError(
+                "another model was selected during the training, with which the new one was not compared; retrain again"
+            )
         made = self._made("candidate")
         retrain_files.save_json(made / retrain_files.REPORT, report.as_json())
         (made / CARD).write_text(f"{(made / CARD).read_text('utf-8')}\n{_card(report)}", "utf-8")
@@ -266,7 +286,9 @@ class _Retraining:
             "the labels were not scored with the new model, which happens when they are next used": lambda: (
                 rescore_labels(self._labels, Classifier.open(personal_features=True))
             ),
-            "old models were not removed": lambda: retrain_files.remove_old_models(self._work),
+            "old models were not removed": lambda: retrain_files.remove_old_models(
+                self._work, parent=self._running.bundle.path
+            ),
             # The outcome is saved last, so that a run that was killed is repeated.
             "the outcome was not saved, so the next run trains again": lambda: self._save_outcome(report, taken),
         }

@@ -53,10 +53,10 @@ def work_folder() -> Generator[tuple[Path, int]]:
 def labels_before(state: Path) -> dict[str, str]:
     """Return the labels at the last retraining, by content id. The dict is empty if they cannot be read."""
     try:
-        labels: dict[str, str] = json.loads((state / _FOLDER / _LABELS).read_text())
-    except (OSError, ValueError):
+        labels = json.loads((state / _FOLDER / _LABELS).read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
-    return labels
+    return labels if isinstance(labels, dict) else {}
 
 
 def save_outcome(state: Path, *, report: Mapping[str, Any], labels: Mapping[str, str]) -> None:
@@ -83,12 +83,15 @@ def unused_name() -> str:
     return name
 
 
-def remove_old_models(work: Path) -> None:
+def remove_old_models(work: Path, *, parent: Path) -> None:
     """Move old retrained models into the work folder `work`, each by one rename. `work_folder` deletes them later.
 
-    The newest KEPT retrained models, the model in use and the previous model are kept.
+    The newest KEPT retrained models, the current and the previous model, and the folders `parent` and
+    $SPAMLSTM_MODEL are kept. A daemon may use these folders.
     """
     own = [name for name in registry.names() if name.startswith(f"{NAME}-")]
+    named = [parent.resolve(), registry.find_bundle(None).resolve()]
     for name in own[:-KEPT]:
-        if name not in (registry.current(), registry.previous()):
-            (models_dir() / name).rename(work / name)
+        path = models_dir() / name
+        if name not in (registry.current(), registry.previous()) and path.resolve() not in named:
+            path.rename(work / name)

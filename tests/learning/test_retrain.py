@@ -125,6 +125,41 @@ def test_contradictions_are_counted_and_teach_nothing(options):
     assert "nothing was labelled" in retrain.retrain(options).why[0]
 
 
+def test_contradictions_that_leave_too_few_labels(tmp_path, unsure, trainer):
+    """If too few labels are left without contradictory ones, nothing is trained, and a timer has nothing to repeat."""
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        for number in range(50):
+            copy = letter(3, spam=True).replace(b"Subject: ", f"Subject: {number} ".encode())
+            Trainer(labels).add_label(copy, tuple(Label)[number % 2], prior=None, model="m")
+    settings = RetrainSettings(tmp_path / "state", trainer=trainer(6), say=lambda _: None)
+    report = retrain.retrain(settings)
+    assert "0 ham and 0 spam agree with their near-duplicates; retraining needs 20 of each" in report.why[0]
+    assert (report.model, report.contradictions["near_duplicates"]) == (None, 50)
+    assert "nothing was labelled" in retrain.retrain(settings).why[0]
+
+
+@pytest.mark.parametrize("content", ["[]", "1", "{", '{"a": 1}', "[" * 100_000, "\0"])
+def test_a_damaged_outcome_is_no_outcome(options, labelled, content):
+    """If the labels of the last retraining cannot be read, all labels are new."""
+    (labelled / "retrain").mkdir()
+    (labelled / "retrain" / "labels.json").write_text(content)
+    assert retrain.retrain(options).promoted
+
+
+def test_a_model_that_was_selected_meanwhile_stays(options, tmp_path):
+    """If the user selects another model during the training, it stays in use, because nothing was compared with it."""
+    make(models_dir() / "mine", version="mine")
+
+    def say(line):
+        if line == "training the candidate":
+            registry.use("mine")
+
+    with pytest.raises(TemporaryError, match="another model was selected"):
+        retrain.retrain(replace(options, say=say))
+    assert registry.current() == "mine"
+    assert list(registry.names()) == ["default", "mine"]
+
+
 def test_without_the_extra_it_says_how_to_get_it(options, monkeypatch):
     """Without torch, the error has the command that installs it."""
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -182,6 +217,21 @@ def test_old_models_go(options):
         "retrained-20260102-000000",
         "retrained-20260103-000000",
         report.model,
+    ]
+
+
+def test_a_model_that_is_named_stays(options, monkeypatch):
+    """The model that the environment or the command line names is in use, and is not removed as an old model."""
+    own = models_dir()
+    for number in range(5):
+        shutil.copytree(registry.find_bundle(None), own / f"retrained-2026010{number}-000000")
+    monkeypatch.setenv(registry.ENVIRONMENT, str(own / "retrained-20260100-000000"))
+    settings = replace(options, model=own / "retrained-20260101-000000", now=True)
+    made = retrain.retrain(settings).model
+    assert list(registry.names()) == [
+        "default",
+        *(f"retrained-2026010{number}-000000" for number in (0, 1, 3, 4)),
+        made,
     ]
 
 

@@ -47,12 +47,14 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
         with reading(file):
             stream = stack.enter_context(open_any(file))
             staged = stack.enter_context(label_export.staged_labels(stream, name=str(file)))
+        # Loaded before the labels are changed, so that an error means that nothing was imported.
+        model = None if dry_run else Classifier.open(personal_features=True)
         labels = stack.enter_context(contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)))
         counts = label_merge.merge_labels(labels, staged)
-        if not dry_run:
+        if model is not None:
             trainer = Trainer(labels, tell=note)
             trainer.prune()
-            rescore_labels(labels, Classifier.open(personal_features=True))
+            rescore_labels(labels, model)
             trainer.catch_up()
             trainer.keep()
     would = "would be " if dry_run else ""

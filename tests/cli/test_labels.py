@@ -93,6 +93,17 @@ def test_an_import_names_the_file_that_failed(spamlstm, message, tmp_path, state
     assert (status, err) == (74, f"spamlstm: {state}/labels.sqlite: is a directory\n")
 
 
+def test_an_import_that_cannot_be_finished_changes_nothing(spamlstm, message, tmp_path, monkeypatch):
+    """Without a model to score the labels with, nothing is imported. A dry run needs no model."""
+    spamlstm("label", "spam", message)
+    spamlstm("labels", "export", tmp_path / "labels.gz")
+    spamlstm("labels", "purge", "--yes")
+    monkeypatch.setenv("SPAMLSTM_MODEL", str(tmp_path / "none"))
+    assert spamlstm("labels", "import", tmp_path / "labels.gz")[0] == 66
+    assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
+    assert spamlstm("labels", "import", "--dry-run", tmp_path / "labels.gz")[0] == 0
+
+
 def test_imported_labels_are_scored_by_the_present_model(spamlstm, message, tmp_path, monkeypatch):
     """Labels from a time with another model are scored again by the present model."""
     spamlstm("label", "spam", message)

@@ -40,7 +40,7 @@ class ModelReload:
 
         Returns None if the model is unchanged, or if it is missing, for example while it is being replaced. Also
         returns None, and sets `due`, if the latest look was less than LOOK_SECONDS ago. A model that cannot be used is
-        not tried again. Raises UserError if the changed model cannot be used.
+        not tried again until its files change. Raises UserError if the changed model cannot be used.
         """
         now = self.clock()
         if now < self._next_look:

@@ -18,7 +18,7 @@ from spamlstm.config.locations import models_dir
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.files import make_private, sync_folder
 from spamlstm.model import bundle as bundles
-from spamlstm.model.bundle import MANIFEST, Bundle
+from spamlstm.model.bundle import MANIFEST, SCORING_FILES, WIDE, Bundle
 
 ENVIRONMENT = "SPAMLSTM_MODEL"
 DEFAULT = "default"
@@ -49,15 +49,18 @@ def find_bundle(path: Path | None) -> Path:
 def stamp(path: Path | None = None) -> object:
     """Return a value that changes when `find_bundle(path)` returns another bundle or its content changes.
 
-    Return None if there is no bundle. The function only looks up three file names, so a daemon can call it for each
-    message to detect that another model must be loaded.
+    Return None if there is no bundle. The function only looks up a few file names, so a daemon can call it each second
+    to detect that another model must be loaded. All files for scoring count, because a bundle may be copied over
+    another one file by file, and the first attempt to load it may then find only some of them.
     """
     try:
         found = find_bundle(path)
-        status = (found / MANIFEST).stat()
-    except (NoInputError, OSError):
+    except NoInputError:
         return None
-    return str(found), status.st_dev, status.st_ino, status.st_mtime_ns
+    except DataError as error:  # loading it raises this error again
+        return str(error)
+    manifest, *others = (_version_of(found / name) for name in (MANIFEST, *SCORING_FILES, WIDE))
+    return manifest and (str(found), manifest, *others)
 
 
 def current() -> str:
@@ -133,6 +136,15 @@ def checked(path: Path) -> Bundle:
     Encoder(bundle).check_ids()
     Network(bundle).self_test()
     return bundle
+
+
+def _version_of(file: Path) -> tuple[int, int, int] | None:
+    """Return a value that changes when a file is replaced or written, or None if there is no file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _target(link: str) -> str | None:

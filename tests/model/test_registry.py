@@ -111,6 +111,29 @@ def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):
     assert registry.stamp(tmp_path / "none") is None
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "tokenizer.json", "wide.npy"])
+def test_the_stamp_tells_when_a_file_is_copied(models, name):
+    """While a bundle is copied over the current one, each file changes the stamp, so that the daemon tries it again."""
+    registry.use("a")
+    (models / "a" / name).touch()
+    before = registry.stamp()
+    shutil.copy(models / "a" / name, models / "a" / "copied")
+    (models / "a" / "copied").rename(models / "a" / name)
+    assert registry.stamp() != before
+
+
+def test_the_stamp_of_a_model_that_became_a_link(models, tmp_path):
+    """A link in the place of the current model is another stamp, so that loading it reports once that it is refused."""
+    registry.use("a")
+    before = registry.stamp()
+    (models / "a").rename(tmp_path / "elsewhere")
+    (models / "a").symlink_to(tmp_path / "elsewhere")
+    assert registry.stamp() not in (None, before)
+    assert registry.stamp() == registry.stamp()
+    with pytest.raises(DataError, match="is a link"):
+        Classifier.open()
+
+
 USE = """
 import os, signal, sys
 from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import replace
@@ -48,12 +47,12 @@ def fit(
     per_epoch: options.PerEpoch = 50_000,
     vocabulary: options.Vocabulary = 16_000,
     synthetic: options.Synthetic = 30_000,
-    synthetic_share: options.Share = 0.3,
+    synthetic_share: options.Share = None,
     modern: options.ModernFolder = None,
     modern_count: options.ModernCount = None,
     modern_share: options.ModernShare = None,
     evaded: options.Evaded = 0.0,
-    evaded_share: options.EvadedShare = 0.06,
+    evaded_share: options.EvadedShare = None,
     weight: options.Weights = None,
     wide_rate: options.WideRate = 0.2,
     wide_parts: options.WideParts = 4,
@@ -83,11 +82,20 @@ def fit(
     from . import run_folder
 
     run_folder.check_replaceable(out, holds=MANIFEST)
+    if fold and not folds:
+        raise UserError("--fold has no effect with --no-folds; leave out one of them")
     recipe = options.chosen_recipe(
-        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+        epochs=epochs,
+        per_epoch=per_epoch,
+        vocabulary=vocabulary,
+        synthetic=synthetic,
+        synthetic_share=synthetic_share,
+        evaded=evaded,
+        evaded_share=evaded_share,
+        seed=seed,
     )
     added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
+    recipe = replace(recipe, dressed=dressed, wide_rate=wide_rate, wide_parts=wide_parts)
     recipe = replace(recipe, bare=bare, lent=lent, deep_rows=deep_rows)
     recipe = replace(recipe, weights=tuple(map(options.chosen_weight, weight or ())))
     data, limits = reading.read_mail(
@@ -101,6 +109,8 @@ def fit(
         evaded=evaded,
         kept=kept,
     )
+    chosen = tuple(tuple(names.split(",")) for names in fold or ())
+    fitting.check_sources(data, [name for names in chosen for name in names], option="--fold")
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -110,7 +120,7 @@ def fit(
             version=version,
             device=options.chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
-            folds=(tuple(tuple(names.split(",")) for names in fold) if fold else fitting.FOLDS) if folds else (),
+            folds=(chosen or fitting.FOLDS) if folds else (),
             network=network,
             without=tuple(without or ()),
             slim=slim,
@@ -133,12 +143,12 @@ def leave_out(
     per_epoch: options.PerEpoch = 50_000,
     vocabulary: options.Vocabulary = 16_000,
     synthetic: options.Synthetic = 30_000,
-    synthetic_share: options.Share = 0.3,
+    synthetic_share: options.Share = None,
     modern: options.ModernFolder = None,
     modern_count: options.ModernCount = None,
     modern_share: options.ModernShare = None,
     evaded: options.Evaded = 0.0,
-    evaded_share: options.EvadedShare = 0.06,
+    evaded_share: options.EvadedShare = None,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: options.Seed = 1,
     kept: options.Kept = None,
@@ -156,10 +166,17 @@ def leave_out(
 
     experiment.check_out(out)
     recipe = options.chosen_recipe(
-        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+        epochs=epochs,
+        per_epoch=per_epoch,
+        vocabulary=vocabulary,
+        synthetic=synthetic,
+        synthetic_share=synthetic_share,
+        evaded=evaded,
+        evaded_share=evaded_share,
+        seed=seed,
     )
     added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, disguised=evaded_share)
+    recipe = replace(recipe, dressed=dressed)
     data, limits = reading.read_mail(
         console,
         corpus,
@@ -199,12 +216,12 @@ def compare_cells(
     per_epoch: options.PerEpoch = 50_000,
     vocabulary: options.Vocabulary = 16_000,
     synthetic: options.Synthetic = 0,
-    synthetic_share: options.Share = 0.3,
+    synthetic_share: options.Share = None,
     modern: options.ModernFolder = None,
     modern_count: options.ModernCount = None,
     modern_share: options.ModernShare = None,
     evaded: options.Evaded = 0.33,
-    evaded_share: options.EvadedShare = 0.06,
+    evaded_share: options.EvadedShare = None,
     weight: options.Weights = None,
     seed: options.Seed = 1,
     kept: options.Kept = None,
@@ -223,12 +240,17 @@ def compare_cells(
 
     run_folder.check_replaceable(out, holds=cell_figures.DATA)
     recipe = options.chosen_recipe(
-        epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed
+        epochs=epochs,
+        per_epoch=per_epoch,
+        vocabulary=vocabulary,
+        synthetic=synthetic,
+        synthetic_share=synthetic_share,
+        evaded=evaded,
+        evaded_share=evaded_share,
+        seed=seed,
     )
     added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(
-        recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(options.chosen_weight, weight or ()))
-    )
+    recipe = replace(recipe, dressed=dressed, weights=tuple(map(options.chosen_weight, weight or ())))
     data, limits = reading.read_mail(
         console,
         corpus,
@@ -268,6 +290,7 @@ def finetune(
 
     from . import finetune as tuning
 
+    about_labels = options.chosen_origin(origin)
     if threads:
         torch.set_num_threads(threads)
     # oneDNN generates machine code at run time, which systemd/spamlstm-retrain.service forbids. It is as fast without.
@@ -278,7 +301,7 @@ def finetune(
             mail=mail,
             out=out,
             version=version,
-            origin=json.loads(origin),
+            origin=about_labels,
             rate=rate,
             wide_rate=wide_rate,
             seed=seed,

@@ -65,12 +65,12 @@ class Job:
         return learn.Run(checkpoint, self.device, self.say, self.tick)
 
 
-def check_sources(data: Dataset, names: Sequence[str]) -> None:
-    """Raise UserError, listing the sources of `data`, if one of `names` selects no message."""
+def check_sources(data: Dataset, names: Sequence[str], *, option: str = "--without") -> None:
+    """Raise UserError, listing the sources of `data`, if one of `names`, given with `option`, selects no message."""
     for name in names:
         if not left_out(data, [name]).any():
             known = ", ".join(map(str, np.unique(data.source)))
-            raise UserError(f"--without {name}: no such mail; the sources are {known} (or NAME@YEAR of one)")
+            raise UserError(f"{option} {name}: no such mail; the sources are {known} (or NAME@YEAR of one)")
 
 
 def left_out(data: Dataset, names: Sequence[str]) -> NDArray[np.bool_]:
@@ -98,12 +98,14 @@ def fit(data: Dataset, job: Job) -> bundle.WrittenBundle:
     identity = repr((job.recipe, job.limits, job.without, data.fingerprint()))
     folder = run_folder.open_run_folder(job.out, holds=MANIFEST, identity=identity)
     excluded = left_out(data, job.without)
+    parts = split(data, left=excluded)
+    # Loaded before the networks of the folds are trained, because an error must not come at the end.
+    reused = _reuse(job.network, parts) if job.network else None
     if job.processes > 1 and job.folds and job.device == "cpu":
         _train_ahead(data, job, excluded, folder)
     judged = [part for fold in job.folds if (part := _judge_fold(data, job, fold, excluded, folder)) is not None]
     job.say(f"taking the network of {job.network}" if job.network else "training on all mail")
-    parts = split(data, left=excluded)
-    trained = _reuse(job.network, parts) if job.network else train(data, parts, job, folder / "final.pt")
+    trained = reused or train(data, parts, job, folder / "final.pt")
     how = "each source judged by a network trained without it (and half as long)"
     if not judged:
         job.say("no source was left out, so the validation part of the training mail is used for calibration")

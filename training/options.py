@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,7 +36,9 @@ Lent = Annotated[
 WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of synthetic messages to generate and add.")]
-Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of synthetic messages in each class.")]
+Share = Annotated[
+    float | None, typer.Option(min=0, max=0.9, help="Share of synthetic messages in each class [default: 0.3].")
+]
 ModernFolder = Annotated[
     Path | None,
     typer.Option("--modern", help="Folder of templates and newsletters; modern mail made of them is added."),
@@ -49,7 +52,9 @@ ModernShare = Annotated[
 Evaded = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the messages of the corpora of which a disguised copy is added.")
 ]
-EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
+EvadedShare = Annotated[
+    float | None, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class [default: 0.06].")
+]
 Weights = Annotated[
     list[str] | None, typer.Option("--weight", help="Sample the real mail of a source more often: NAME=FACTOR.")
 ]
@@ -66,13 +71,35 @@ Kept = Annotated[
 Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
 
 
-def chosen_recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed: int) -> Recipe:
-    """Return the recipe with the options that all commands have. `share` is the share of generated messages."""
+def chosen_recipe(
+    *,
+    epochs: int,
+    per_epoch: int,
+    vocabulary: int,
+    synthetic: int,
+    synthetic_share: float | None,
+    evaded: float,
+    evaded_share: float | None,
+    seed: int,
+) -> Recipe:
+    """Return the recipe with the options that all commands have.
+
+    Raises UserError if a share would have no effect, because there are no such messages.
+    """
     from .learn import Recipe
     from .network import NetworkConfig
 
-    shape = NetworkConfig(vocabulary=vocabulary)
-    return replace(Recipe(shape), epochs=epochs, per_epoch=per_epoch, synthetic=share, seed=seed)
+    for name, share, wanted in (("synthetic", synthetic_share, synthetic), ("evaded", evaded_share, evaded)):
+        if share is not None and not wanted:
+            raise UserError(f"--{name}-share has no effect without --{name}; add it, or leave out the share")
+    return replace(
+        Recipe(NetworkConfig(vocabulary=vocabulary)),
+        epochs=epochs,
+        per_epoch=per_epoch,
+        synthetic=0.3 if synthetic_share is None else synthetic_share,
+        disguised=0.06 if evaded_share is None else evaded_share,
+        seed=seed,
+    )
 
 
 def chosen_modern(folder: Path | None, count: int | None, share: float | None) -> tuple[Modern | None, float]:
@@ -97,6 +124,17 @@ def chosen_weight(given: str) -> tuple[str, float]:
     if not name or not 0 < value < 1000:
         raise UserError(f"--weight {given}: write NAME=FACTOR with a factor above 0, for example lists=3")
     return name, value
+
+
+def chosen_origin(given: str) -> dict[str, Any]:
+    """Return the JSON object about the labels. Raises UserError if `given` is something else."""
+    try:
+        value = json.loads(given)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UserError("--origin takes a JSON object")
+    return value
 
 
 def chosen_device(name: str) -> str:

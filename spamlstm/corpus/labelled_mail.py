@@ -155,7 +155,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield name, content.read()
             _read_out(archive)
     except _DAMAGE as error:
-        raise DataError(f"{path}: the archive is damaged or truncated ({error})") from error
+        why = str(error).partition(":\n")[0]  # without a list of all formats that were tried
+        raise DataError(f"{path}: the archive is damaged or truncated ({why})") from error
     except OSError as error:
         raise NoInputError(f"{path}: cannot be read ({error.strerror or error})") from error
 

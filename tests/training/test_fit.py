@@ -256,6 +256,43 @@ def test_a_wrong_option_is_a_usage_error(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    "useless",
+    [
+        ["--evaded-share", "0.1"],
+        ["--synthetic", "0", "--synthetic-share", "0.1"],
+        ["--no-folds", "--fold", "a"],
+    ],
+)
+def test_an_option_without_effect_is_an_early_error(tmp_path, capsys, useless):
+    """An option that other options make useless is refused before the corpus is read."""
+    assert _run("fit", "--corpus", tmp_path / "nowhere", "--out", tmp_path / "made", *useless) == 64
+    assert "has no effect" in capsys.readouterr().err
+
+
+def test_an_unknown_fold_is_an_error(tmp_path, capsys):
+    """A mistyped --fold does not calibrate on the training mail; the error lists the sources."""
+    corpus = small_corpus.indexed(tmp_path / "corpus", {"a": 30})
+    assert _run("fit", "--corpus", corpus, "--out", tmp_path / "made", "--fold", "a,b", *TINY) == 64
+    assert "--fold b: no such mail; the sources are a" in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_be_reused_is_an_early_error(three, job, tmp_path):
+    """The error comes before the networks of the folds are trained, which takes hours."""
+    lines = []
+    with pytest.raises(NoInputError):
+        fit.fit(three, replace(job, network=tmp_path / "none", say=lines.append))
+    assert lines == []
+
+
+def test_an_origin_that_is_no_object(tmp_path, capsys):
+    """The JSON about the labels is checked before the training, and the error is one sentence."""
+    for origin in ("{", "[]"):
+        options = {"--from": tmp_path, "--mail": tmp_path, "--out": tmp_path / "made", "--version": "1"}
+        assert _run("finetune", "--origin", origin, *(word for pair in options.items() for word in pair)) == 64
+        assert capsys.readouterr().err == "training: --origin takes a JSON object\n"
+
+
 def test_a_folder_of_archives_stands_for_each_of_them(tmp_path, load):
     """`--corpus FOLDER` reads the archives in it by name, at most `first` messages of each."""
     for name in ("one", "two"):

@@ -12,11 +12,12 @@ import modern_texts
 import numpy as np
 import pytest
 
-from spamlstm.errors import DataError, NoInputError
+from spamlstm.errors import DataError, NoInputError, UserError
 from training.__main__ import run
 from training.dataset import joined
 from training.generated import Modern
 from training.sampling import split
+from training.synthetic import __main__ as preview_command
 from training.synthetic import preview
 from training.synthetic.modern import Dresser, kinds, load_material, modern_mail
 from training.synthetic.modern.attachments import as_signed, body_of
@@ -325,3 +326,17 @@ def test_messages_of_one_kind_can_be_previewed(texts):
     assert "{{" not in preview.described(callback)
     with pytest.raises(Exception, match="spam/callback"):
         list(preview.draw(texts, kind="spam/none", label="", count=1, seed=1))
+    with pytest.raises(UserError, match="no effect"):
+        list(preview.draw(texts, kind="spam/callback", label="ham", count=1, seed=1))
+
+
+def test_a_preview_that_is_not_possible_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """No message at all and a file in the place of the folder are errors without a traceback."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["preview", "--count", "0"])
+    with pytest.raises(SystemExit):
+        preview_command.main()
+    assert "--count takes a number from 1" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["preview", "--count", "1", "--out", str(tmp_path / "file")])
+    assert preview_command.main() == 74
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from spamlstm.errors import UserError
+from spamlstm.errors import ExitStatus, UserError
 
 from . import preview
 
@@ -29,6 +29,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=3, help="number of messages [default: 3]")
     parser.add_argument("--out", type=Path, help="folder to which each message is written as a file")
     options = parser.parse_args()
+    if options.count < 1:
+        parser.error("--count takes a number from 1")
     messages = preview.draw(
         options.modern, kind=options.kind, label=options.label, count=options.count, seed=options.seed
     )
@@ -43,6 +45,9 @@ def main() -> int:
     except UserError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        print(f"{parser.prog}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return ExitStatus.IO
     return 0
 
 

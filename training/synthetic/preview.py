@@ -21,10 +21,12 @@ from .modern.reports import REPORTS
 def draw(folder: Path | None, *, kind: str, label: str, count: int, seed: int) -> Iterator[Dressed | Sample]:
     """Yield `count` messages of a kind or source and a label; if these are empty, of any.
 
-    Raises UserError if there is no such kind, and NoInputError if `folder` lacks a file.
+    Raises UserError if there is no such kind or it has another label, and NoInputError if `folder` lacks a file.
     """
     if label not in ("", "ham", "spam"):
         raise UserError(f"--label takes ham or spam, not {label!r}")
+    if label and kind.partition("/")[0] in {"ham", "spam"} - {label}:
+        raise UserError(f"--label {label} has no effect on --kind {kind}; leave out one of them")
     if folder is None:
         found = (one for one in samples(seed=seed, count=10_000) if kind in ("", one.kind) and label in ("", one.label))
         yield from _first(found, count, kind or label)

@@ -84,14 +84,15 @@ def test_archive_without_index_says_so(tmp_path: Path) -> None:
 
 
 def test_file_that_is_no_archive(tmp_path: Path) -> None:
-    """A picture named like an archive, an empty file, an empty folder and a text are a DataError each."""
+    """A picture named like an archive, an empty file, an empty folder and a text are a DataError of one line each."""
     (tmp_path / "x.tar.xz").write_bytes(b"\xff\xd8\xff\xe0 JFIF" * 100)
     (tmp_path / "empty.tar").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.txt").write_text("hello")
     for name in ("x.tar.xz", "empty.tar", "folder", "notes.txt"):
-        with pytest.raises(DataError, match=name):
+        with pytest.raises(DataError, match=name) as raised:
             list(labelled_mail.read_labelled(tmp_path / name))
+        assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from spamlstm.cli.terminal import (
 )
 from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.maildirs import expand_maildirs
-from spamlstm.errors import ConfigError, ExitStatus, UserError
+from spamlstm.errors import ConfigError, ExitStatus, NoInputError, UserError
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry
@@ -172,6 +172,7 @@ def retrain_model(
     """Train a model on the labels, use the new model if it is better, print the report and return the exit status.
 
     Raises UserError if the labels of one Maildir would change the model of other Maildirs and `for_all` is not given.
+    Raises NoInputError if a path in `mail` is not a folder.
     """
     from spamlstm.cli.selection import label_folder
     from spamlstm.config import load_found_config
@@ -186,6 +187,9 @@ def retrain_model(
         return ExitStatus.OK
     folder = label_folder(state, maildir, named=config_file)
     of_one = _maildir_of_labels(config, maildir, for_all=for_all)
+    for path in mail:
+        if not path.is_dir():
+            raise NoInputError(f"{path} is not a folder with mail; name a Maildir as --mail")
     console = error_console()
     settings = retrain.RetrainSettings(
         state=folder,

@@ -83,3 +83,13 @@ def test_shared_labels_need_no_permission(state, capsys):
     """With shared labels, --for-all would be ignored, so it is refused."""
     assert run(["retrain", "--for-all", "--state", str(state)]) == 64
     assert "--for-all has no effect" in capsys.readouterr().err
+
+
+def test_mail_that_is_not_there_is_an_error(state, tmp_path, capsys):
+    """A mistyped --mail would train without unlabelled mail, so it is refused."""
+    (tmp_path / "file").touch()
+    for mail in (tmp_path / "none", tmp_path / "file"):
+        assert run(["retrain", "--mail", str(mail), "--state", str(state)]) == 66
+        assert f"{mail} is not a folder with mail" in capsys.readouterr().err
+    maildirs.make(tmp_path / "box")
+    assert run(["retrain", "--mail", str(tmp_path / "box"), "--state", str(state)]) == 0

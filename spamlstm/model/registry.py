@@ -34,11 +34,14 @@ def find_bundle(path: Path | None) -> Path:
     """Return the folder of the bundle to use: `path`, otherwise $SPAMLSTM_MODEL, otherwise the current model.
 
     `load_bundle` checks whether the folder is a bundle. The link `current` is resolved once, because the files of two
-    models would be mixed if the link changed during loading. Raises NoInputError if no model is installed.
+    models would be mixed if the link changed during loading. Raises NoInputError if no model is installed, or if
+    $SPAMLSTM_MODEL is not a folder.
     """
     if path is not None:
         return path
     if named := os.environ.get(ENVIRONMENT):
+        if not Path(named).is_dir():
+            raise NoInputError(f"${ENVIRONMENT} names {named}, which is not a folder; name the folder of a model there")
         return Path(named)
     found = folder(current())
     if not found.is_dir():

@@ -47,6 +47,17 @@ def test_use_and_back_again(models, tiny):
     assert (registry.find_bundle(None), registry.previous()) == (tiny, "b")
 
 
+@pytest.mark.parametrize("named", ["default", "~/model", "file", " "])
+def test_the_environment_names_no_folder(models, tmp_path, monkeypatch, named):
+    """A wrong $SPAMLSTM_MODEL is an error that names the variable, because the user may not know that it is set."""
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(registry.ENVIRONMENT, named)
+    with pytest.raises(NoInputError, match=r"\$SPAMLSTM_MODEL"):
+        registry.find_bundle(None)
+    assert registry.stamp() is None
+
+
 def test_to_use_what_is_in_use_loses_no_way_back(models):
     """To use the model that is in use already keeps the previous one."""
     registry.use("a")

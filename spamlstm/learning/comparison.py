@@ -16,6 +16,7 @@ import numpy as np
 from spamlstm.config import Costs
 from spamlstm.corpus.paths import FileMessage
 from spamlstm.evaluation import metrics
+from spamlstm.learning.reference_mail import ReferenceVerdicts
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
@@ -54,7 +55,8 @@ class Comparison:
 
     `unlabelled` is the number of unlabelled messages. `judged_ham` is the number of unlabelled messages that the model
     in use classifies as ham. `turned` is the number of changed verdicts on unlabelled messages, by kind of change, such
-    as 'ham→spam'.
+    as 'ham→spam'. `reference` has the verdicts on the reference mail, which is unlike the user's mail, with personal
+    layers of all labels.
     """
 
     filters: Sides
@@ -64,6 +66,7 @@ class Comparison:
     unlabelled: int = 0
     judged_ham: int = 0
     turned: dict[str, int] = field(default_factory=dict)
+    reference: ReferenceVerdicts | None = None
 
 
 def objections(comparison: Comparison) -> list[str]:
@@ -88,6 +91,10 @@ def objections(comparison: Comparison) -> list[str]:
     turned = comparison.turned.get("ham→spam", 0)
     if turned > max(1, MOST_TURNED_PCT / 100 * comparison.judged_ham):
         found.append(f"{turned} of {comparison.judged_ham} unlabelled messages that are ham now would become spam")
+    if comparison.reference is not None and comparison.reference.is_worse:
+        found.append(
+            f"{comparison.reference.worse} reference messages, which are unlike your mail, would get a worse verdict"
+        )
     if not found and not _is_better(comparison.networks):
         found.append("it is not better than the model in use on held-out labels")
     return found
@@ -107,7 +114,10 @@ def comparison_table(comparison: Comparison) -> list[str]:
                 f"| {one.cost:.1f} | {area} |"
             )
     changes = ", ".join(f"{count} {change}" for change, count in comparison.turned.items()) or "none"
-    return [*rows, "", f"Changed verdicts on {comparison.unlabelled:,} unlabelled messages: {changes}."]
+    rows += ["", f"Changed verdicts on {comparison.unlabelled:,} unlabelled messages: {changes}."]
+    if comparison.reference is not None:
+        rows += [f"Worse verdicts on reference mail, which is unlike your mail: {comparison.reference.worse}."]
+    return rows
 
 
 def _is_better(networks: Sides) -> bool:

@@ -54,9 +54,14 @@ class ReferenceVerdicts:
         return self.after[Label.HAM][Verdict.SPAM] - self.before[Label.HAM][Verdict.SPAM]
 
     @property
+    def worse(self) -> int:
+        """The number of messages with a worse verdict."""
+        return max(self.missed, 0) + max(self.filed, 0)
+
+    @property
     def is_worse(self) -> bool:
         """Return whether more than FEW messages have a worse verdict."""
-        return max(self.missed, 0) + max(self.filed, 0) > FEW
+        return self.worse > FEW
 
 
 def reference_mail() -> Iterator[ReferenceMessage]:

@@ -26,6 +26,7 @@ from spamlstm.learning import comparison, retrain_files, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
 from spamlstm.learning.train_extra import check_installed, find_trainer
 from spamlstm.learning.trainer import rescore_labels
@@ -218,6 +219,7 @@ class _Retraining:
             unlabelled=len(aside),
             judged_ham=before.count(Verdict.HAM),
             turned=comparison.turned(before, after),
+            reference=ReferenceVerdicts(judge_reference_mail(running, layer), judge_reference_mail(candidate, learned)),
         )
 
     def _figures(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import TemporaryError
+from spamlstm.errors import OutputError, TemporaryError, reason_of
 from spamlstm.files import make_private, write_file
 from spamlstm.model import registry
 
@@ -31,7 +31,8 @@ def work_folder() -> Generator[tuple[Path, int]]:
 
     The work folder is on the file system of the user's models, so that a model can be installed by one rename.
 
-    Raises TemporaryError if another retraining holds the lock.
+    Raises TemporaryError if another retraining holds the lock, and OutputError if a file in the work folder cannot be
+    written, for example because the disk is full.
     """
     folder = models_dir() / f".{_FOLDER}"
     make_private(folder)
@@ -46,6 +47,10 @@ def work_folder() -> Generator[tuple[Path, int]]:
         work.mkdir()
         try:
             yield work, lock.fileno()
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise OutputError(f"{work} cannot be written: {reason_of(error)}") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -4,6 +4,7 @@ The training is replaced by fixtures/fake_trainer.py here; tests/training has th
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hostile_folder import HostileFolder
@@ -19,7 +21,7 @@ from tiny_bundle import make
 from unlike_letters import letter
 
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import TemporaryError, UnavailableError
+from spamlstm.errors import OutputError, TemporaryError, UnavailableError
 from spamlstm.learning import retrain
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
@@ -86,6 +88,27 @@ def test_what_is_no_better_is_refused(options, weight, unsure, trainer):
     assert any("held-out ham messages as spam" in why for why in report.why) == (weight == -6)
     assert registry.find_bundle(None) == unsure
     assert [path.name for path in models_dir().iterdir()] == [".retrain"]
+
+
+def test_what_loses_other_mail_is_refused(options, unsure, monkeypatch):
+    """A model that is better on the user's mail but files other people's ham is not installed."""
+    verdicts = iter(({Verdict.HAM: 40, Verdict.SPAM: 0}, {Verdict.HAM: 30, Verdict.SPAM: 3}))
+
+    def judge(_classifier, layer):
+        assert layer.labels == 80
+        return {Label.HAM: next(verdicts), Label.SPAM: {Verdict.SPAM: 40}}
+
+    monkeypatch.setattr(retrain, "judge_reference_mail", judge)
+    report = retrain.retrain(options)
+    assert report.why == ("3 reference messages, which are unlike your mail, would get a worse verdict",)
+    assert registry.find_bundle(None) == unsure
+
+
+def test_a_full_disk_names_the_folder(options, monkeypatch):
+    """An error of a write, which names no file, names the work folder."""
+    monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    with pytest.raises(OutputError, match=r"\.retrain/work cannot be written: no space left"):
+        retrain.retrain(options)
 
 
 def test_nothing_new_is_nothing_to_do(options):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from spamlstm.errors import UserError
+from spamlstm.errors import ExitStatus, UserError
 from spamlstm.model.bundle import MANIFEST
 
 from . import options, progress, reading
@@ -331,6 +331,8 @@ def run(arguments: Sequence[str]) -> int:
         return EX_USAGE
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted; the same command continues after the last finished epoch", BY_SIGNAL + 2)
+    except ImportError as error:
+        return _fail(f"a library cannot be loaded ({error}); install the extra 'train' again", ExitStatus.UNAVAILABLE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", EX_IOERR)

@@ -3,7 +3,9 @@
 A bare `pip install` can install them into another environment, and the environments of pipx and uv do not have pip.
 """
 
+import importlib.metadata
 import importlib.util
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -25,17 +27,36 @@ def find_trainer() -> str | None:
 def check_installed() -> None:
     """Check that the trainer and the packages that it needs are installed.
 
-    Raises UnavailableError if the trainer or a package is missing.
+    Raises UnavailableError if the trainer or a package is missing, or if a package has an unsuitable version.
     """
     if find_trainer() is None:
         raise UnavailableError(
             "this installation does not have the trainer, as in a container; install spamlstm with pip, retrain there"
             " with a copy of the state folder, and copy the new model back"
         )
-    if missing := [name for name in REQUIREMENTS if not is_installed(name)]:
+    if missing := {name: need for name in REQUIREMENTS if (need := _need(name))}:
         command = install_command([REQUIREMENTS[name] for name in missing], environment=Path(sys.prefix))
-        names = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        *first, last = missing.values()
+        names = f"{', '.join(first)} and {last}" if first else last
         raise UnavailableError(f"retraining needs {names}; to install, run: {command}")
+
+
+def _need(name: str) -> str:
+    """Return a package that is missing or has an unsuitable version, in words, or an empty string."""
+    if not is_installed(name):
+        return name
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # installed without metadata, so the version is not known
+        return ""
+    requirement = REQUIREMENTS[name]
+    lowest, below = map(_numbers, requirement.split(","))
+    return "" if lowest <= _numbers(version) < below else f"{requirement} ({version} is installed)"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version. Versions of one package differ in them if they are incompatible."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
 
 
 def is_installed(name: str) -> bool:

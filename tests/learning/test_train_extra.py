@@ -70,3 +70,20 @@ def test_the_missing_packages_are_named_in_a_sentence(monkeypatch, missing, sent
     monkeypatch.setattr("spamlstm.learning.train_extra.is_installed", lambda name: name not in missing)
     with pytest.raises(UnavailableError, match=sentence):
         check_installed()
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [("2.6.0", False), ("2.10.1+cpu", False), ("2.5.9", True), ("1.13.1", True), ("3.0.0a1", True)],
+)
+def test_an_unsuitable_version_is_named(monkeypatch, version, is_refused):
+    """PyTorch of another version is refused with the command, before the training ends with a traceback."""
+    known = {"onnx": "1.17.0", "safetensors": "0.5.3", "torch": version}
+    monkeypatch.setattr("importlib.metadata.version", known.__getitem__)
+    monkeypatch.setattr("spamlstm.learning.train_extra.is_installed", lambda _: True)
+    if not is_refused:
+        check_installed()
+        return
+    with pytest.raises(UnavailableError) as refused:
+        check_installed()
+    assert f"needs torch>=2.6,<3 ({version} is installed); to install, run: " in str(refused.value)

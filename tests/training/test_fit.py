@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -291,6 +292,13 @@ def test_an_origin_that_is_no_object(tmp_path, capsys):
         options = {"--from": tmp_path, "--mail": tmp_path, "--out": tmp_path / "made", "--version": "1"}
         assert _run("finetune", "--origin", origin, *(word for pair in options.items() for word in pair)) == 64
         assert capsys.readouterr().err == "training: --origin takes a JSON object\n"
+
+
+def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """A damaged PyTorch is an installation error (69) without a traceback."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert _run("fit", "--corpus", tmp_path, "--out", tmp_path / "made") == 69
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_folder_of_archives_stands_for_each_of_them(tmp_path, load):

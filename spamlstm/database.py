@@ -163,7 +163,10 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
         connection.execute(f"PRAGMA {pragma}")
     version = _version(connection)
     if version not in (0, layout.version, *layout.upgrades):
-        raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
+        which, update = ("a newer", "update spamlstm, or ") if version > layout.version else ("another", "")
+        raise DataError(
+            f"{shown} was written by {which} version of spamlstm; {update}move it away to begin anew{layout.loss}"
+        )
     if version != layout.version:
         upgrade(connection, layout)
 

@@ -201,7 +201,7 @@ def test_no_journal_of_ours(tmp_path):
     other = sqlite3.connect(state / NAME)
     other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(DataError, match="another version"):
+    with pytest.raises(DataError, match="a newer version"):
         Journal.open(state)
 
 

@@ -24,6 +24,7 @@ from spamlstm.config.maildirs import section_of
 from spamlstm.config.values import AUTO
 from spamlstm.corpus.paths import FileMessage, GivenMessage
 from spamlstm.errors import ExitStatus, UserError, reason_of
+from spamlstm.learning import retrain_files
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
@@ -217,6 +218,7 @@ def purge_labels(*, state: Path, yes: bool) -> None:
             # With --yes no row is read, so that a damaged store can be purged.
             if yes or ((count := sum(labels.counts().values())) and _may_purge(counted(count, "label"))):
                 number = labels.purge()
+                retrain_files.remove_leftovers()
     print_summary(f"{counted(number, 'label')} removed")
 
 

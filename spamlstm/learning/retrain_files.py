@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,13 @@ def work_folder() -> Generator[tuple[Path, int]]:
             raise OutputError(f"{work} cannot be written: {reason_of(error)}") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_leftovers() -> None:
+    """Remove the copies of mail that a killed run left. A run that is still going removes its own copies."""
+    if (models_dir() / f".{_FOLDER}").is_dir():
+        with suppress(TemporaryError), work_folder():
+            pass
 
 
 def labels_before(state: Path) -> dict[str, str]:

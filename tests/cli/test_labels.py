@@ -4,6 +4,8 @@ import json
 
 from tiny_bundle import HAM, SPAM, UNSURE, make
 
+from spamlstm.config.locations import models_dir
+
 
 def test_labels_lists_the_newest(spamlstm, tmp_path):
     """The newest come first: time, label, score of the model, content id, subject; as JSON all labels."""
@@ -30,6 +32,17 @@ def test_purge_asks(spamlstm, on_terminal, message):
     assert spamlstm("labels")[1].startswith("0 ham, 1 spam\n")
     status, shown = on_terminal("labels", "purge", answer=b"y\n")
     assert (status, "1 label removed" in shown) == (0, True)
+
+
+def test_purge_removes_what_a_killed_retraining_left(spamlstm, message):
+    """The copies of mail in the work folder of a retraining that was killed go with the labels."""
+    copy = models_dir() / ".retrain" / "work" / "mail" / "1.eml"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(message.read_bytes())
+    spamlstm("label", "spam", message)
+    assert spamlstm("labels", "purge", "--yes")[:2] == (0, "1 label removed\n")
+    assert not copy.exists()
+    spamlstm("labels", "purge", "--yes")
 
 
 def test_labels_on_a_terminal(spamlstm, on_terminal, message):

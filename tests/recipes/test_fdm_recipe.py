@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from agents import ROOT_ONLY, agent, check_agent, without_command
+from agents import ROOT_ONLY, agent, check_agent, inside, without_command
 from maildirs import make
 from recipe import PROGRAM, Recipe
 from serving import mails, same_mail
@@ -39,3 +39,14 @@ def test_without_the_command(service, home, deliver):
     """If our command is missing, the message is in the inbox, unchanged."""
     status, found = without_command(service, home, deliver)
     assert (status, [same_mail(raw, mails()["junk"]) for raw in found]) == (0, [True])
+
+
+def test_two_messages_at_a_time(service, home, deliver):
+    """Messages that a mail server delivers at the same time are all delivered, as are those after a crash of fdm.
+
+    By default fdm ends with status 1 while its lock file exists, and Postfix then returns the message to its sender.
+    """
+    (home / ".fdm.lock").touch()
+    service.give(home)
+    assert deliver(mails()["inbox"]) == 0
+    assert [len(one) for one in inside(home).values()] == [1, 0]

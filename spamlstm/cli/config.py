@@ -1,5 +1,6 @@
 """`spamlstm config`: write, check and show the configuration."""
 
+import os
 import shutil
 import sys
 from collections import Counter, defaultdict
@@ -28,7 +29,7 @@ from spamlstm.config import (
 from spamlstm.config.addresses import UNIX, UnixAddress, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import absolute, expand_maildirs, folder_identity, has_magic
-from spamlstm.config.ownership import group_number
+from spamlstm.config.ownership import group_number, may_enter, why_closed
 from spamlstm.config.passwords import read_password
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
@@ -73,12 +74,15 @@ class _Line:
 def init_config(path: Path | None, *, group: str | None) -> None:
     """Write the commented default configuration to `path`, by default to the user's configuration file.
 
-    The members of `group` can read the file. Raises UserError if the file exists or there is no such group.
+    The members of `group` can read the file, if they may enter its folder; otherwise prints how to permit that. Raises
+    UserError if the file exists or there is no such group.
     """
     target = path or user_file()
     write_default(target, group=group)
     option = f" --config {target}" if path else ""
     print_summary(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
+    if group is not None and (why := why_closed(target.absolute().parent, group)):
+        print_summary(why)
 
 
 def check_config(named: Path | None) -> int:
@@ -218,7 +222,10 @@ def _thresholds(config: Config) -> str:
 
 
 def _nothing_found() -> str:
-    return f"there is no configuration file (searched: {', '.join(map(str, config_files()))})"
+    files = config_files()
+    searched = f"there is no configuration file (searched: {', '.join(map(str, files))})"
+    folders = (file.parent for file in files if os.path.isdir(file.parent))  # noqa: PTH112  os.path.isdir never raises
+    return "; you may not enter ".join((searched, *(str(folder) for folder in folders if not may_enter(folder))))
 
 
 def _sections(config: Config) -> Iterator[_Line]:

@@ -104,9 +104,26 @@ def why_unreadable(path: Path) -> str:
     """
     name = os.path.realpath(path)
     for folder in reversed(Path(name).parents):
-        if not os.access(folder, os.X_OK, effective_ids=True):
+        if not may_enter(folder):
             return _refused("enter", folder, "g+x")
     return "" if os.access(name, os.R_OK, effective_ids=True) else _refused("read", Path(name), "g+r")
+
+
+def may_enter(folder: Path) -> bool:
+    """Return whether this user may enter a folder."""
+    return os.access(folder, os.X_OK, effective_ids=True)
+
+
+def why_closed(folder: Path, group: str) -> str:
+    """Return why the group may not enter a folder, with the command that permits it, or an empty string if it may."""
+    status = os.stat(folder)  # noqa: PTH116  many times faster
+    permission = stat.S_IXGRP if status.st_gid == group_number(group) else stat.S_IXOTH
+    if status.st_mode & permission:
+        return ""
+    return (
+        f"the group {group} may not enter {folder} (mode {_mode(status)}); run as root: "
+        f"chgrp {group} {folder} && chmod g+x {folder}"
+    )
 
 
 def _refused(what: str, path: Path, permission: str) -> str:

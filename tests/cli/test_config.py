@@ -2,14 +2,19 @@
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import tomllib
+from pathlib import Path
 
 import maildirs
 import pytest
 from tiny_bundle import SPAM, UNSURE
 
+from spamlstm.cli.config import check_config
 from spamlstm.config import locations
+from spamlstm.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -387,3 +392,35 @@ def test_check_refuses_entries_that_match_nothing(spamlstm, home):
     assert (status, len(out.splitlines())) == (78, 2)
     assert "cannot be negated" in out
     assert "IP addresses cannot be listed" in out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to a group")
+def test_init_names_a_folder_that_the_group_may_not_enter(spamlstm, tmp_path):
+    """The file is of no use to a group that may not enter its folder. After the printed command the group may."""
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o750)
+    _, out, _ = spamlstm("config", "init", "--path", folder / "config.toml", "--group", "mail")
+    why, _, advice = out.splitlines()[1].partition("run as root: ")
+    assert f"the group mail may not enter {folder} (mode 0750)" in why
+    subprocess.run(["sh", "-c", advice], check=True)
+    _, out, _ = spamlstm("config", "init", "--path", folder / "other.toml", "--group", "mail")
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_check_names_a_folder_that_you_may_not_enter(monkeypatch):
+    """A configuration in a folder that this user may not enter is not just called missing."""
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o755)
+        folder = Path(base) / "etc"
+        folder.mkdir(mode=0o750)
+        (folder / "config.toml").touch()
+        monkeypatch.setattr(locations, "SYSTEM", folder / "config.toml")
+        os.setegid(54_321)
+        os.seteuid(54_321)
+        try:
+            with pytest.raises(ConfigError, match=f"; you may not enter {folder}"):
+                check_config(None)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)

@@ -154,3 +154,20 @@ def test_remove_and_purge_keep_mail(installed):
     installed.run("DEBIAN_FRONTEND=noninteractive dpkg -P spamlstm")
     installed.run(f"ls {MAILDIR}/.Junk/new/*; test ! -e /var/lib/spamlstm")
     assert installed.run("find / -xdev -name '*spamlstm*' -not -name '*.deb'") == ""
+
+
+def test_the_daemon_behind_the_recipes(root, machine):
+    """By the page of recipes, programs of the group `mail` ask the daemon, and read the configuration without it."""
+    page = (root / "docs/guide/recipes.md").read_text().partition("\n## The daemon behind the recipes\n")[2]
+    config, commands = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", page)[:2]
+    machine.run(f"dpkg -i /spamlstm.deb; {re.sub('(?m)^    ', '', commands)}")
+    config = re.sub("(?m)^    ", "", config) + '[policy]\nallow = ["a@example.org"]\n'
+    machine.run(f"cat > {CONFIG} <<'END'\n{config}END")
+    assert "spamlstm-group.conf" in machine.run("! systemctl start spamlstm; systemctl status -l spamlstm || true")
+
+    used = "/etc/systemd/system/spamlstm.service.d"
+    machine.run(f"mkdir -p {used}; cp {DROP_INS}/spamlstm-group.conf {used}; sed -i '/^group/d' {CONFIG}")
+    machine.run("systemctl daemon-reload; systemctl start spamlstm")
+    asked = "setpriv --reuid=mail --regid=mail --clear-groups spamlstm filter < /mail"
+    for action in ("", "systemctl stop spamlstm"):
+        assert "SPAMLSTM_ALLOW" in machine.run(f"{action}\n{asked}")

@@ -56,7 +56,10 @@ def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConf
     if isinstance(address, UnixAddress) and (other := other_file(address.path)):
         return other
     if config.group and error.filename is not None and isinstance(address, UnixAddress):
-        return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
+        return (
+            f"this user cannot give the socket to the group {config.group}; make the user a member of the group, or "
+            "for spamlstm.service leave `group` out and install spamlstm-group.conf"
+        )
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
         return "this user may not use ports below 1024; use a higher port, a Unix socket or spamlstm.socket of systemd"
     return reason_of(error)

@@ -1,9 +1,10 @@
-"""Write the software bill of materials of the light installation, dist/spamlstm-VERSION.cdx.json.
+"""Write the software bill of materials of an installation without training, dist/spamlstm-VERSION.cdx.json.
 
     python packaging/sbom.py
 
-The wheel in dist/ is installed with the pinned versions of constraints.txt in a new environment, and the tool of
-CycloneDX lists what was installed. The result has the time of the last commit and no random numbers.
+The wheel in dist/ is installed with the pinned versions of constraints.txt in a new environment, with the extras that
+the Debian package and the image have. The tool of CycloneDX lists what was installed. The result has the time of the
+last commit and no random numbers.
 """
 
 import json
@@ -17,13 +18,15 @@ from typing import Any
 from python_packages import ROOT, commit_time
 
 ENVIRONMENT = ROOT / "build" / "sbom"
+EXTRAS = "[compressed,imap]"
+"""The extras of packaging/deb.sh."""
 
 
 def write_sbom(wheel: Path, environment: Path) -> Path:
     """Install a wheel in a new environment, and write the bill of materials beside the wheel. Return its path."""
     venv.create(environment, clear=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(environment)]
-    install = [*pip, "install", "-qq", "--no-compile", "-c", str(ROOT / "constraints.txt"), str(wheel)]
+    install = [*pip, "install", "-qq", "--no-compile", "-c", str(ROOT / "constraints.txt"), f"{wheel}{EXTRAS}"]
     subprocess.run(install, check=True)
     name, version = wheel.name.split("-")[:2]
     target = wheel.parent / f"{name}-{version}.cdx.json"

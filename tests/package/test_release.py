@@ -9,6 +9,7 @@ import venv
 
 import numpy as np
 import pytest
+import sbom
 from python_packages import build_packages
 
 pytestmark = pytest.mark.timeout(300)  # five builds, which take a second each on quiet cores
@@ -102,6 +103,12 @@ def shell(home):
         return subprocess.run(command, cwd=home, env=environment, check=True, capture_output=True, text=True).stdout
 
     return run
+
+
+def test_the_bill_of_materials_has_the_libraries_of_all_packages(root):
+    """The bill of materials is made of an installation with the extras that the Debian package and the image have."""
+    (extras,) = re.findall(r"'\.(\[[^]]+\])'$", (root / "packaging/deb.sh").read_text(), re.MULTILINE)
+    assert extras == sbom.EXTRAS
 
 
 @pytest.mark.model

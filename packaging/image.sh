@@ -19,9 +19,12 @@ packages=usr/lib/spamlstm/lib/$python/site-packages
 rm -rf "$build"
 mkdir -p "$root" "$build/debs" "$dist"
 
-# What the package needs of Debian. The package itself was built by deb.sh.
+# What the package needs of Debian. The package itself was built by deb.sh. The packages of OpenSSL, and what it needs, differ
+# between the releases of Debian.
+mapfile -t openssl < <(ldd "/usr/lib/$python"/lib-dynload/_ssl.*.so | sed -n 's,^\s*\(\S*\) => .*,*-linux-gnu/\1,p' |
+    xargs dpkg -S | sed 's/:.*//' | sort -u)
 (cd "$build/debs" && apt-get download -qq "$python-minimal" "lib$python-minimal" "lib$python-stdlib" base-files \
-    ca-certificates libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libsqlite3-0 libssl3 libstdc++6 libuuid1 netbase zlib1g)
+    ca-certificates libbz2-1.0 libexpat1 libffi8 libgcc-s1 liblzma5 libsqlite3-0 libstdc++6 libuuid1 netbase zlib1g "${openssl[@]}")
 for package in "$build"/debs/*.deb "$dist"/spamlstm_"$version"_*.deb; do
     dpkg-deb -x "$package" "$root"
 done
@@ -31,7 +34,7 @@ done
 (cd "$root" && rm -rf boot home media mnt srv lib/systemd usr/lib/{sysusers.d,systemd,tmpfiles.d} etc/{init.d,kernel} \
     usr/share/{bash-completion,bug,fish,gcc,gdb,info,lintian,man,zsh} usr/lib/*/gconv usr/lib/"$python"/{distutils,pydoc_data,test,turtle.py,unittest} \
     usr/lib/"$python"/{doctest.py,pdb.py,pydoc.py,venv,wsgiref,xmlrpc} \
-    usr/lib/"$python"/lib-dynload/{_ctypes_test,_curses,_test,_xx,audioop,nis,ossaudiodev,xxlimited}* \
+    usr/lib/"$python"/lib-dynload/{_crypt,_ctypes_test,_curses,_dbm,_test,_xx,audioop,nis,ossaudiodev,readline,xxlimited}* \
     lib/*/lib{mvec,nsl,thread_db}.so.1 "$packages"/spamlstm_training "$packages"/numpy/{fft,polynomial,testing})
 find "$root/usr/share/doc" -type f -not -name copyright -delete
 find "$root/usr/share/doc" -type d -empty -delete

@@ -213,6 +213,15 @@ def test_the_image_is_small(image):
     assert any(path.parent.parent.name.startswith("numpy-") and "LICENSE" in path.name for path in files)
 
 
+def test_no_library_is_missing(image):
+    """Each library that a program or a module of the image is linked with is in the image, whatever Debian built it."""
+    files = [path for path in image.files.rglob("*") if path.is_file() and not path.is_symlink()]
+    programs = [path for path in files if path.read_bytes()[:4] == b"\x7fELF"]
+    listed = subprocess.run(["objdump", "-p", *programs], stdout=subprocess.PIPE, text=True, check=True).stdout
+    present = {path.name for path in image.files.rglob("*")}
+    assert set(re.findall(r"(?m)^ *NEEDED +(\S+)$", listed)) - present == set()
+
+
 def test_the_program_runs_read_only(container, tmp_path):
     """By the guide's command, podman filters mail with a read-only root file system, and stops when it is told to.
 

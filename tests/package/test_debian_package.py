@@ -171,3 +171,18 @@ def test_the_daemon_behind_the_recipes(root, machine):
     asked = "setpriv --reuid=mail --regid=mail --clear-groups spamlstm filter < /mail"
     for action in ("", "systemctl stop spamlstm"):
         assert "SPAMLSTM_ALLOW" in machine.run(f"{action}\n{asked}")
+
+
+def test_a_socket_in_the_folder_of_postfix(root, machine):
+    """By the page of the milter, the group postfix can connect to a socket of the service in the folder of Postfix."""
+    page = (root / "docs/guide/milter.md").read_text()
+    (command,) = re.findall(r"(?m)^    (install -d .*)$", page)
+    (listen,) = re.findall(r'"unix:(/[^"]+)"', page)
+    (setting,) = re.findall(r"`(ReadWritePaths=[^`]+)`", page)
+    machine.run(f"dpkg -i /spamlstm.deb; groupadd -f postfix; mkdir -p /var/spool/postfix\n{command}")
+    machine.run("mkdir -p /etc/systemd/system/spamlstm.service.d")
+    machine.run(f"printf '[Service]\n{setting}\n' > /etc/systemd/system/spamlstm.service.d/milter.conf")
+    machine.run(f"""rm -f {CONFIG}; spamlstm config init --path {CONFIG} --group vmail""")
+    machine.run(f"""printf '[milter]\nlisten = "unix:{listen}"\n' > {CONFIG}; systemctl daemon-reload""")
+    machine.run("systemctl restart spamlstm")
+    assert machine.run(f"stat -c '%U %G %a' {listen}").strip() == "vmail postfix 660"

@@ -53,8 +53,9 @@ def installed(machine, guide):
     """Install the service as the guide says, up to the file that the administrator edits; return the blocks left."""
     install, configuration, start, *others = guide("As a system service")
     missing = "Network is unreachable|Temporary failure in name resolution|Connection refused"
-    # Without the newest versions of libraries, which may differ from day to day.
-    output = machine.run(f"export PIP_CONSTRAINT={CHECKOUT}/constraints.txt\n{install}", folder=CHECKOUT, check=False)
+    # Without the newest versions of libraries, which may differ from day to day. Many servers have this umask.
+    settings = f"export PIP_CONSTRAINT={CHECKOUT}/constraints.txt; umask 077"
+    output = machine.run(f"{settings}\n{install}", folder=CHECKOUT, check=False)
     if re.search(missing, output):
         pytest.skip("pip cannot download packages here")
     assert f"{CONFIG} written" in output, output

@@ -116,7 +116,7 @@ def may_enter(folder: Path) -> bool:
 
 def why_closed(folder: Path, group: str) -> str:
     """Return why the group may not enter a folder, with the command that permits it, or an empty string if it may."""
-    status = os.stat(folder)  # noqa: PTH116  many times faster
+    status = folder.stat()
     permission = stat.S_IXGRP if status.st_gid == group_number(group) else stat.S_IXOTH
     if status.st_mode & permission:
         return ""

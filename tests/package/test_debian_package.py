@@ -135,7 +135,10 @@ def test_an_upgrade_restarts_it_and_keeps_the_configuration(installed):
 
 
 def test_remove_and_purge_keep_mail(installed):
-    """Remove stops the daemon and keeps all data. Purge removes the configuration, and asks whether to remove state."""
+    """Remove stops the daemon and keeps all data. Purge removes the configuration, and asks whether to remove state.
+
+    The state may be a file system of its own.
+    """
     kept = f"{MAILDIR}/.Junk/new/* /var/lib/spamlstm/*.sqlite"
     installed.run("dpkg -r spamlstm")
     assert state(installed) == "inactive"
@@ -149,10 +152,12 @@ def test_remove_and_purge_keep_mail(installed):
         assert "Remove what spamlstm learned?" in installed.run(f"echo {answer} | {purge}")
     installed.run(f"ls {MAILDIR}/.Junk/new/*; test ! -e /var/lib/spamlstm")
 
-    installed.run("dpkg -i /spamlstm.deb; mkdir /var/lib/spamlstm")
+    installed.run("dpkg -i /spamlstm.deb; mkdir /var/lib/spamlstm; mount -t tmpfs tmpfs /var/lib/spamlstm")
+    installed.run("touch /var/lib/spamlstm/labels.sqlite")
     installed.run("echo 'spamlstm spamlstm/remove-state boolean true' | debconf-set-selections")
     installed.run("DEBIAN_FRONTEND=noninteractive dpkg -P spamlstm")
-    installed.run(f"ls {MAILDIR}/.Junk/new/*; test ! -e /var/lib/spamlstm")
+    assert installed.run("ls -A /var/lib/spamlstm") == ""
+    installed.run(f"ls {MAILDIR}/.Junk/new/*; umount /var/lib/spamlstm; rmdir /var/lib/spamlstm")
     assert installed.run("find / -xdev -name '*spamlstm*' -not -name '*.deb'") == ""
 
 

@@ -90,8 +90,7 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     yield "local", _local(local)
     yield "domain", _domain(organisations.sender, host)
     yield "zone", _zone(host)
-    reply = address(message.first.get("reply-to", ""))
-    yield "reply", organisations.owner(reply) if reply != sender else "same"
+    yield "reply", _reply(address(message.first.get("reply-to", "")), sender, organisations)
     identity = message.first.get("message-id", "")
     yield "id", _identity(identity.strip("<> "), organisations)
     # A brand in the name or subject is foreign if it is not the organisation in From.
@@ -100,6 +99,20 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
         yield "brand", "own" if owned else "foreign"
     if (via := organisations.owner(organisations.route.host, signers=True)) != "none":
         yield "via", via
+
+
+def _reply(reply: str, sender: str, organisations: Organisations) -> str:
+    """Return whose address the replies go to. Another mailbox at the same mailbox provider may be anybody's."""
+    if _mailbox(reply) == _mailbox(sender):
+        return "same"
+    owner = organisations.owner(reply)
+    return "free" if owner == "same" and organisations.sender in FREEMAIL else owner
+
+
+def _mailbox(address: str) -> tuple[str, str]:
+    """Return an address without what some providers ignore: the dots before the @, and what follows a plus."""
+    local, _, host = address.partition("@")
+    return local.partition("+")[0].replace(".", ""), host
 
 
 def _brands(text: str) -> tuple[str, ...]:

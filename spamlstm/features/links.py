@@ -134,16 +134,31 @@ def _known_owner(owners: set[str]) -> str:
 
 
 def link_targets(message: Message) -> Targets:
-    """Return the targets of a message's links. Plain text is searched only if the links of the page have no host."""
+    """Return the targets of a message's links, and of the URLs in its text, of which mail programs make links.
+
+    Beside links, only URLs of further organisations count, and not those that the text of a link shows.
+    """
     targets = Targets()
     for link in message.page.links:
         targets.add(link.url, link.text)
-    if not targets.hosts:
-        for url in _urls_of_text(message.text[:_MAX_TEXT]):
-            targets.add(url)
-            if len(targets.hosts) > _MAX_TEXT_HOSTS:
-                break
+    urls = _urls_of_text(message.text[:_MAX_TEXT])
+    for url in _further(urls, message, targets) if targets.hosts else urls:
+        targets.add(url)
+        if len(targets.hosts) > _MAX_TEXT_HOSTS:
+            break
     return targets
+
+
+def _further(urls: Iterable[str], message: Message, targets: Targets) -> Iterator[str]:
+    """Yield the URLs of a text that lead to further organisations, the first of each."""
+    linked = {organisational_domain(host) or host for host in targets.hosts}
+    shown = " ".join([link.text for link in message.page.links]).lower()
+    for url in urls:
+        host = url_host(url)
+        organisation = organisational_domain(host) or host
+        if host and organisation not in linked and host not in shown:
+            linked.add(organisation)
+            yield url
 
 
 def _urls_of_text(text: str) -> Iterator[str]:

@@ -224,6 +224,22 @@ def test_a_service_is_known_whatever_the_line_wrap():
     assert facts_of(page('<a href="https://x.manage.com/">x</a>'))["links"] == {"other"}
 
 
+def test_urls_in_the_text_of_a_page():
+    """URLs in the text of a page count beside its links, because mail programs make links of them."""
+    own = '<a href="https://doc-share.example.net/d">Open</a>'
+    assert hosts_of(page(f"{own}<p>or go to {EVIL} now</p>")) == ["doc-share.example.net", "evil-host.example.com"]
+    assert facts_of(page(f"{own}<p>or go to {EVIL} now</p>"))["links"] == {"mixed"}
+    assert "openhost" in facts_of(page(f"{own}<p>or go to https://bit.ly/x1</p>"))
+
+
+def test_a_url_in_the_text_of_a_link_is_no_further_link():
+    """A URL that the text of a link shows leads to the target of that link only."""
+    tracked = f'<a href="https://doc-share.example.net/click?1">{EVIL}</a>'
+    assert hosts_of(page(tracked)) == ["doc-share.example.net"]
+    own = '<a href="https://doc-share.example.net/d">Open</a>'
+    assert hosts_of(page(f"{own}<p>or go to https://www.doc-share.example.net/e</p>")) == ["doc-share.example.net"]
+
+
 @pytest.mark.parametrize(
     ("text", "hosts"),
     [

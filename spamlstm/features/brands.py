@@ -4,7 +4,7 @@ The brands, their domains and the sources of the list are in data/brands.txt.
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from spamlstm.features.domains import data_lines
 
@@ -26,6 +26,20 @@ def _by_first_word() -> dict[str, list[str]]:
     for brand in _brands():
         names.setdefault(_WORD.findall(brand)[0], []).append(brand)
     return names
+
+
+@cache
+def _by_domain() -> dict[str, frozenset[str]]:
+    brands: dict[str, frozenset[str]] = {}
+    for brand, domains in _brands().items():
+        for domain in domains:
+            brands[domain] = brands.get(domain, frozenset()) | {brand}
+    return brands
+
+
+@cache
+def _by_label() -> dict[str, str]:
+    return {_SIGNS.sub("", brand.lower()): brand for brand in _brands()}
 
 
 def brands_in(text: str) -> tuple[str, ...]:
@@ -59,4 +73,21 @@ def belongs(brand: str, organisation: str) -> bool:
         return True
     label, _, zone = organisation.partition(".")
     name = _SIGNS.sub("", brand.lower())
-    return zone == name or (label == name and len(zone.rpartition(".")[2]) == 2 and zone.count(".") < 2)
+    return zone == name or (label == name and _is_national(zone))
+
+
+def have_brand_in_common(organisation: str, other: str) -> bool:
+    """Return whether two registrable domains belong to one brand, such as paypal.de and paypal.com."""
+    brands = _brands_of(organisation)
+    return bool(brands) and not brands.isdisjoint(_brands_of(other))
+
+
+@lru_cache(maxsize=4096)
+def _brands_of(organisation: str) -> frozenset[str]:
+    label, _, zone = organisation.partition(".")
+    named = {_by_label()[name] for name in (zone, label if _is_national(zone) else "") if name in _by_label()}
+    return _by_domain().get(organisation, frozenset()) | named
+
+
+def _is_national(zone: str) -> bool:
+    return len(zone.rpartition(".")[2]) == 2 and zone.count(".") < 2

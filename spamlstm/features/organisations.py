@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Iterable
 
 from spamlstm.features.authentication import received_spf
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, organisational_domain
+from spamlstm.features.brands import have_brand_in_common
+from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, organisational_domain
 from spamlstm.features.route import Route
 from spamlstm.message.charset import decode_words
 from spamlstm.message.headers import MAX_VALUE
@@ -102,4 +103,12 @@ class Organisations:
             return "free"
         if domain in MAIL_SERVICES:
             return "service"
+        if self._is_sister(domain):
+            return "same"
         return "signer" if domain in signers else "other"
+
+    def _is_sister(self, domain: str) -> bool:
+        """Return whether a brand owns `domain` and the domain in From, and neither is open to everybody."""
+        return have_brand_in_common(self.sender, domain) and not any(
+            one in FREEMAIL or one in MAIL_SERVICES or OPEN_HOSTING.starts(one) for one in (self.sender, domain)
+        )

@@ -5,7 +5,7 @@ from hostile_text import limit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.brands import _brands, belongs, brands_in
+from spamlstm.features.brands import _brands, belongs, brands_in, have_brand_in_common
 from spamlstm.features.domains import organisational_domain
 
 
@@ -55,6 +55,26 @@ def test_brands_in_text(text, brands):
 def test_owner(brand, domain, owned):
     """A brand owns its listed domains, its name in the zone of a country, and its own top-level domain."""
     assert belongs(brand, domain) is owned
+    assert not domain or have_brand_in_common(domain, domain) >= owned
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ("paypal.de", "paypal.com", True),
+        ("facebookmail.com", "facebook.com", True),
+        ("mail.dhl", "dhl.de", True),
+        ("paypal.de", "amazon.de", False),
+        ("paypal-secure.com", "paypal.com", False),
+        ("paypal.top", "paypal.com", False),
+        ("shop.example", "shop.example", False),
+        ("", "", False),
+    ],
+)
+def test_brand_in_common(one, other, common):
+    """The domains of one brand have it in common, and the domains of no brand have none."""
+    assert have_brand_in_common(one, other) is common
+    assert have_brand_in_common(other, one) is common
 
 
 @given(st.text())

@@ -38,6 +38,11 @@ def test_facts_are_listed():
         ("From: a@shop.example.com\nReply-To: b@mail.example.com", "reply", "same"),
         ("From: a@example.com\nReply-To: b@example.net", "reply", "other"),
         ("From: a@example.com\nReply-To: b@gmail.com", "reply", "free"),
+        ("From: a@paypal.de\nReply-To: b@paypal.com", "reply", "same"),
+        ("From: a@paypal.de\nReply-To: b@paypal.top", "reply", "other"),
+        # Anyone can have an address or a page at these domains of the brand.
+        ("From: a@hotmail.com\nReply-To: b@microsoft.com", "reply", "other"),
+        ("From: a@microsoft.com\nReply-To: b@sharepoint.com", "reply", "other"),
         ("From: a@gmail.com\nReply-To: b@gmail.com", "reply", "free"),
         ("From: a@gmail.com\nReply-To: A@gmail.com", "reply", "same"),
         ("From: jo.doe@gmail.com\nReply-To: jodoe+work@gmail.com", "reply", "same"),

@@ -60,6 +60,8 @@ def test_facts_are_listed():
         ("From: a@example.com\nTo: b@example.com", "from", "own"),
         (f"{OUTSIDE}\nFrom: a@example.com\nTo: a@example.com", "from", "claimed"),
         (f"{OUTSIDE}\nFrom: a@example.com\nTo: b@example.com", "from", "claimed"),
+        (f"{OUTSIDE}\nFrom: a@example.net".replace("a.example", "forward500c.mail.yandex.net"), "via", "service"),
+        (f"{OUTSIDE}\nFrom: a@proton.me".replace("a.example", "mail-4316.protonmail.ch"), "via", "free"),
         ("From: a@example.com\nMessage-ID: <1@example.com>", "id", "same"),
         ("From: a@example.com\nMessage-ID: nonsense", "id", "bad"),
         ('From: "Big Bank www.bank.example" <x@evil.example>', "name", "foreign"),

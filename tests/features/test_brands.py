@@ -30,6 +30,8 @@ def test_brands_are_listed_once():
         ("Crédit Agricole - Booking.com", ("crédit agricole", "booking.com")),
         ("pineapple, paypals, booking", ()),
         ("Amazon or AMAZON", ("amazon",)),
+        ("Caisse d'Epargne, Ziraat Bankası", ("caisse d'epargne", "ziraat bankası")),
+        ("Сбербанк Онлайн", ("сбербанк",)),
         ("", ()),
     ],
 )

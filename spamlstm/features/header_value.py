@@ -5,6 +5,10 @@ import re
 from spamlstm.features.domains import organisational_domain
 
 _QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
+# The servers of these providers have names in one domain, or without one, and write results in the name of the other:
+# p00-icloudmta-smtpin-us-west-2a-60-percent-12 and st43p00im-qukt05021701.me.com write those of dmarc.icloud.com.
+_OTHER_NAMES = {"office365.com": "outlook.com", "me.com": "icloud.com"}
+_ICLOUD = re.compile(r"p\d+-icloudmta-[a-z0-9-]+")
 
 
 def without_quotes(value: str) -> str:
@@ -24,5 +28,7 @@ def without_comments(value: str) -> str:
 def server_name(host: str) -> str:
     """Return the organisation of a server, or its name if it has none."""
     host = host.strip("[]").lower()
+    if _ICLOUD.fullmatch(host):
+        return "icloud.com"
     name = "" if host[-1:].isdigit() or ":" in host else organisational_domain(host) or host
-    return "outlook.com" if name == "office365.com" else name
+    return _OTHER_NAMES.get(name, name)

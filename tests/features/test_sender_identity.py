@@ -104,6 +104,20 @@ def test_microsoft_writes_no_name_of_the_server():
     ) == ("shop.example", "dmarc outlook.com")
 
 
+@pytest.mark.parametrize("server", ["st43p00im-qukt05021701.me.com", "p00-icloudmta-smtpin-us-west-2a-60-percent-12"])
+def test_the_servers_of_icloud_have_other_names_than_their_results(server):
+    """Results of Apple's servers are in the name of icloud.com, below the Received of their own border."""
+    results = (
+        "Authentication-Results: dmarc.icloud.com; dmarc=pass header.from=shop.example",
+        "Authentication-Results: dkim-verifier.icloud.com; dkim=pass (2048-bit key) header.d=shop.example",
+    )
+    inner = f"Received: from {server} by p44-mailgateway-smtp-77-glqrh (mailgateway 2403B92) with SMTP id d8; today"
+    border = f"Received: from shop.example (shop.example [198.51.100.27]) by {server} (Postfix) with ESMTPS id E; today"
+    assert named(inner, border, *results, FROM) == ("shop.example", "dmarc icloud.com")
+    elsewhere = border.replace(server, "mx.example.org")
+    assert identity(elsewhere, *results, FROM) == identity(elsewhere, FROM)
+
+
 def test_a_list_is_proven_by_its_own_signature():
     """DMARC of the author fails after a list changed the message. The list is the sender, and not the author."""
     list_id = "List-Id: News of friends <friends.lists.test>"

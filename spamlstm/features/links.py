@@ -136,7 +136,9 @@ def _known_owner(owners: set[str]) -> str:
 def link_targets(message: Message) -> Targets:
     """Return the targets of a message's links, and of the URLs in its text, of which mail programs make links.
 
-    Beside links, only URLs of further organisations count, and not those that the text of a link shows.
+    If the links of a page lead to one organisation, only URLs of others count, as in letters of a service that others
+    use to send theirs, and not those that the text of a link shows. If the links lead to several, the text is not
+    searched: the URLs in newsletters tell little beside their links.
     """
     targets = Targets()
     for link in message.page.links:
@@ -150,8 +152,10 @@ def link_targets(message: Message) -> Targets:
 
 
 def _further(urls: Iterable[str], message: Message, targets: Targets) -> Iterator[str]:
-    """Yield the URLs of a text that lead to further organisations, the first of each."""
+    """Yield the first URL of each organisation that the text adds to the links of a page, if these lead to only one."""
     linked = {organisational_domain(host) or host for host in targets.hosts}
+    if len(linked) > 1:
+        return
     shown = " ".join([link.text for link in message.page.links]).lower()
     for url in urls:
         host = url_host(url)

@@ -225,11 +225,13 @@ def test_a_service_is_known_whatever_the_line_wrap():
 
 
 def test_urls_in_the_text_of_a_page():
-    """URLs in the text of a page count beside its links, because mail programs make links of them."""
+    """URLs in the text of a page count beside links to one organisation, because mail programs make links of them."""
     own = '<a href="https://doc-share.example.net/d">Open</a>'
     assert hosts_of(page(f"{own}<p>or go to {EVIL} now</p>")) == ["doc-share.example.net", "evil-host.example.com"]
     assert facts_of(page(f"{own}<p>or go to {EVIL} now</p>"))["links"] == {"mixed"}
     assert "openhost" in facts_of(page(f"{own}<p>or go to https://bit.ly/x1</p>"))
+    several = f'{own}<a href="https://shop.example.com/x">Shop</a>'
+    assert hosts_of(page(f"{several}<p>or go to {EVIL} now</p>")) == ["doc-share.example.net", "shop.example.com"]
 
 
 def test_a_url_in_the_text_of_a_link_is_no_further_link():

@@ -115,7 +115,7 @@ def infer_label(
     | a copy left | a copy came to | label |
     |---|---|---|
     | any other folder | junk | spam, unless the message is `tagged` |
-    | no folder, because there is no other copy | junk | spam, unless the message is `tagged` |
+    | no folder, because there is no other copy and none left junk | junk | spam, unless the message is `tagged` |
     | junk | inbox or filed | ham |
     | inbox | filed, and is read | ham, if the message has no label |
 
@@ -134,7 +134,11 @@ def infer_label(
     came = [copy for copy in found if not is_discarded and _may_be_moved(known.get(copy.key), time)]
     moves, left = _moves(gone, came, known, time)
     inferred = [_label_of_move(departure.role, copy) for copy, departure in moves.items()]
-    is_unknown = not before.copies and not gone and not any(one.was_named_before(visited, time) for one in found)
+    # A message that left the inbox some minutes ago, for example to Trash, is as unknown as one that left days ago. A
+    # file that is older than that copy was restored, and junk that comes back was not moved by its user.
+    past = max([visited, *(one.departure.since for one in gone)])
+    is_unknown = not before.copies and all(one.departure.role is not FolderRole.JUNK for one in gone)
+    is_unknown = is_unknown and not any(one.was_named_before(past, time) for one in found)
     if found and is_unknown and all(one.role is FolderRole.JUNK for one in found):
         inferred.append((Label.SPAM, Pending.ALWAYS))
     copies = []

@@ -12,7 +12,7 @@ from changed_mail import MAILS, WAYS
 from inbox import raw
 from maildirs import make
 from second_copies import PATTERNS, SCENARIOS, fetched, play, take_back_changed
-from tracked_maildir import TrackedMaildir
+from tracked_maildir import TrackedMaildir, delivered
 
 from spamlstm.filtering.outcome import Status
 from spamlstm.maildir.content_id import content_id
@@ -366,3 +366,18 @@ def test_by_way_of_the_trash(maildir, how):
     maildir.look()
     assert maildir.label_of(raw("spam", 1)) == "ham"
     assert [one.status for one in maildir.run()] == [Status.KNOWN]
+
+
+@pytest.mark.parametrize("how", ["rename", "link", "copy"])
+@pytest.mark.parametrize("seconds", [0, 300, 1000])
+def test_to_junk_by_way_of_the_trash(maildir, how, seconds):
+    """A message that its user throws away, and moves from Trash to junk at any time later, is spam."""
+    content = delivered(maildir, "ham")
+    trash = maildir.folder(".Trash")
+    maildir.move(content, trash, how=how)
+    maildir.look()
+    maildir.wait(seconds)
+    maildir.move(content, maildir.junk, how=how)
+    os.utime(f"{trash}/cur", (time.time() + maildir.later,) * 2)  # the tracker's clock
+    maildir.look()
+    assert maildir.labels() == {content_id(content): "spam"}

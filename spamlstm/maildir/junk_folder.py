@@ -100,12 +100,26 @@ def _new_name(mailbox: OpenMaildir, candidates: Sequence[str], name: str) -> str
     """
     # Names with a leading dot come first.
     ordered = sorted(candidates, key=lambda one: not one.startswith("."))[:MOST_FOLDERS]
-    folders = list(itertools.islice((one for one in ordered if is_folder(mailbox, one)), _MOST_FOR_LAYOUT))
+    folders = list(itertools.islice((one for one in ordered if _is_shown(mailbox, one)), _MOST_FOR_LAYOUT))
     is_fs = bool(folders) and not any(one.startswith(".") for one in folders)
     inbox = "INBOX/" if is_fs else ".INBOX."
     if folders and all(one.startswith(inbox) for one in folders):
         return encoded(inbox + name)
     return encoded(name) if is_fs else encoded("." + name)
+
+
+def _is_shown(mailbox: OpenMaildir, name: str) -> bool:
+    """Return whether a directory is a folder, or has one below it in the fs layout (`Work/Projects` without `Work`).
+
+    The folders below INBOX and [Gmail] are candidates themselves.
+    """
+    if is_folder(mailbox, name):
+        return True
+    if name.startswith(".") or display_levels(name) in _ABOVE:
+        return False
+    with contextlib.suppress(OSError):  # it is a file, or another user owns it
+        return any(is_folder(mailbox, f"{name}/{below}") for below in subfolders(mailbox, name))
+    return False
 
 
 def _configured(mailbox: OpenMaildir, configured: str) -> str:

@@ -39,6 +39,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         ([".INBOX.Sent"], "auto", ".INBOX.Junk"),
         ([".INBOX.Bulk Mail"], "auto", ".INBOX.Bulk Mail"),
         (["Sent"], "auto", "Junk"),
+        (["Work/Projects"], "auto", "Junk"),
+        (["Work/Projects", ".Sent"], "auto", ".Junk"),
         (["Sent", "Spam"], "auto", "Spam"),
         (["INBOX/Junk", "Sent"], "auto", "INBOX/Junk"),
         ([".Sent", "Spam"], "auto", "Spam"),

@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from spamlstm.maildir.opened import OpenFolder
 
 
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class PassingOver:
+    """A block that ends silently with an OSError, because a file or directory is missing, unreadable or refused.
+
+    If this process or the machine lacks descriptors or memory, the error is raised. Such an error says nothing about
+    the file or directory, which must not be taken for a missing one.
+    """
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Suppress an OSError, except one of a shortage."""
+        return isinstance(error, OSError) and error.errno not in _SHORTAGES
+
+
 class RefusedError(OSError):
     """Raised for a name in a Maildir that is not safe to use.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from spamlstm.database import MOST_INTEGER
+from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.folders import JUNK_NAMES, display_levels
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
@@ -43,7 +44,7 @@ class Folder:
 def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
     """Yield the inbox, then all folders below it. The layout may be Maildir++ or fs. Links are not followed.
 
-    Raises OSError if the inbox cannot be read.
+    Raises OSError if the inbox cannot be read, or if descriptors or memory are short (see `PassingOver`).
     """
     # Switching to the owner's identity and back takes as long as ten stat calls.
     with mailbox.owner.acting():
@@ -78,16 +79,14 @@ def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> li
     create such links, and only the owner is affected.
     """
     above, found = f"{name}/" if name else "", []
-    try:
-        with mailbox.owner.acting():
-            for part in parts:
-                status = os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False)
-                if not stat.S_ISDIR(status.st_mode):
-                    return None
-                found.append(status)
-    except OSError:
-        return None
-    return found
+    with PassingOver(), mailbox.owner.acting():
+        for part in parts:
+            status = os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                return None
+            found.append(status)
+        return found
+    return None
 
 
 def _walk(mailbox: OpenMaildir) -> Iterator[str]:
@@ -105,10 +104,9 @@ class _Budget:
 
 
 def _below(mailbox: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
-    try:
+    inner_names: list[str] = []
+    with PassingOver():
         inner_names = subfolders(mailbox, name, budget)
-    except OSError:
-        return
     for inner in inner_names:
         path = f"{name}/{inner}" if name else inner
         yield path

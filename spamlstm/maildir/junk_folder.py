@@ -1,6 +1,5 @@
 """The junk folder of a Maildir: detected, or created in the layout of the other folders."""
 
-import contextlib
 import itertools
 import os
 import stat
@@ -8,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
-from spamlstm.maildir.entry import RefusedError
+from spamlstm.maildir.entry import PassingOver, RefusedError
 from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
 from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
 from spamlstm.maildir.message_file import copy_owner
@@ -77,7 +76,7 @@ def _candidates(mailbox: OpenMaildir, above: Collection[tuple[str, ...]]) -> lis
     names, inner = subfolders(mailbox, ""), []
     for name in names:
         if not name.startswith(".") and display_levels(name) in above:
-            with contextlib.suppress(OSError):  # it is a link, or another user owns it
+            with PassingOver():  # it is a link, or another user owns it
                 inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
     return names + inner
 
@@ -117,7 +116,7 @@ def _is_shown(mailbox: OpenMaildir, name: str) -> bool:
         return True
     if name.startswith(".") or display_levels(name) in _ABOVE:
         return False
-    with contextlib.suppress(OSError):  # it is a file, or another user owns it
+    with PassingOver():  # it is a file, or another user owns it
         return any(is_folder(mailbox, f"{name}/{below}") for below in subfolders(mailbox, name))
     return False
 

@@ -5,13 +5,14 @@ which a label would follow. Therefore the ignored folders are searched for the d
 given. The folders are not read otherwise, and those with copies of other mail are never read.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.entry import Entry
+from spamlstm.maildir.entry import Entry, PassingOver
 from spamlstm.maildir.file_evidence import FileEvidence
 from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.folders import has_copies
@@ -66,23 +67,19 @@ class DiscardedMail:
             for part, changed_ns in zip(DELIVERED, (folder.new_ns, folder.cur_ns), strict=True):
                 if changed_ns < since * _SECOND:
                     continue
-                try:
+                entries: list[Entry] = []
+                with PassingOver():
                     entries = list(self.mailbox.folder(folder.name).messages((part,)))
-                except OSError:
-                    continue
                 for entry in entries[:left]:
-                    try:
+                    with PassingOver():
                         status = entry.status()
-                    except OSError:
-                        continue
-                    if status.st_ctime >= since:
-                        found.setdefault(status.st_mtime_ns // _SECOND, []).append((status.st_ino, entry))
+                        if status.st_ctime >= since:
+                            found.setdefault(status.st_mtime_ns // _SECOND, []).append((status.st_ino, entry))
                 left = max(0, left - len(entries))
         return found
 
 
 def _content(entry: Entry) -> str | None:
-    try:
+    with PassingOver(), contextlib.suppress(GoneError, UnreadableMessageError):
         return content_id(message_file.read_message(entry, most=MOST_BYTES).content)
-    except (GoneError, UnreadableMessageError, OSError):
-        return None
+    return None

@@ -20,6 +20,7 @@ from typing import TypeVar
 from spamlstm.filtering.journal import MOST_COPIES, Journal
 from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.message_file import StoredMessage
@@ -71,10 +72,9 @@ class FolderReader:
 
     def shared_names(self, folder: OpenFolder, known: KnownFolder) -> int:
         """Return how many recorded files of `known` are in a folder, or 0 if the folder cannot be read."""
-        try:
+        with PassingOver():
             return len(self._state.flags(known.id).keys() & {file.base for file in list_files(folder)})
-        except OSError:
-            return 0
+        return 0
 
     def list_changes(self, visit: FolderVisit, work: VisitWork, *, first: bool) -> Iterator[None]:
         """List a folder and record which files are gone; yields between steps. New and changed files go to `work`.

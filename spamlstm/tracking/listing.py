@@ -3,6 +3,7 @@
 A file is identified by the hash of its base name (the file name without the flags), called `base`.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.maildir import message_file
+from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.message_file import StoredMessage, UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, letters_of
 from spamlstm.maildir.opened import OpenFolder
@@ -79,11 +81,13 @@ def list_files(folder: OpenFolder, parts: Sequence[Part] = DELIVERED) -> Iterato
 
 
 def read_listed(folder: OpenFolder, file: ListedFile) -> StoredMessage | None:
-    """Return the message in a file, or None if the file is missing, unreadable or larger than MOST_BYTES."""
-    try:
+    """Return the message in a file, or None if the file is missing, unreadable or larger than MOST_BYTES.
+
+    Raises OSError if descriptors or memory are short (see `PassingOver`). The visit ends, and the next one repeats it.
+    """
+    with PassingOver(), contextlib.suppress(GoneError, UnreadableMessageError):
         return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES)
-    except (GoneError, UnreadableMessageError, OSError):
-        return None
+    return None
 
 
 def chunks(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

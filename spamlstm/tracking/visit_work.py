@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spamlstm.filtering.inbox import is_settled
+from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.folder_walk import Folder, folder_at
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
@@ -41,10 +42,9 @@ class FolderVisit:
         """Return whether a file was in the folder before the folder came back or got another role."""
         if self.left_ns < 0:
             return False
-        try:
+        with PassingOver():
             return self.opened.entry(listed.part, listed.name).status().st_ctime_ns <= self.left_ns
-        except OSError:
-            return False
+        return False
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 # As in the module, paths are handled by os:
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
 
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import on_disk
 import pytest
+from interruption import Interruption
 from maildirs import make
 from readers_and_kills import (
     OLD,
@@ -85,6 +87,18 @@ def test_junk_folder(root, tmp_path, there, configured, chosen):
             (tmp_path / "Maildir" / name / part).mkdir()
 
     assert junk_folder.junk_folder(on_disk.opened(root).mailbox, configured).path == os.path.join(root, chosen)
+
+
+def test_a_folder_that_is_not_read_for_want_of_descriptors(root):
+    """No second junk folder is chosen beside one that could not be read."""
+
+    def fail():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    make(Path(root, "[Gmail]", "Spam"))
+    for number, call in ((1, "scandir"), (0, "stat")):
+        with Interruption(number, fail, calls=(call,)), pytest.raises(OSError, match="Too many open files"):
+            junk_folder.junk_folder(on_disk.opened(root).mailbox)
 
 
 def test_a_directory_that_is_no_folder(root):

@@ -1,0 +1,57 @@
+"""A call of the operating system fails during a visit: the next visits learn each move, and nothing else."""
+
+import errno
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from interruption import Interruption
+from maildirs import make
+from tracked_maildir import TrackedMaildir, delivered
+
+from spamlstm.maildir.content_id import content_id
+
+CALLS = ("open", "scandir", "stat", "dup")
+
+
+@pytest.fixture
+def memory():
+    """Return a folder on a RAM disk, if there is one."""
+    disk = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=disk) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "from then on"])
+def test_descriptors_are_short_during_a_visit(memory, always):
+    """Whichever call fails, alone or with all later ones, the labels are those of the user's moves in the end.
+
+    A folder that could not be read was not removed, and a file that could not be opened is read at the next visit.
+    """
+
+    def fail():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for number in itertools.count():
+        maildir = TrackedMaildir(make(memory / "Maildir"), memory / "state").visited()
+        spam, missed = delivered(maildir, "spam"), delivered(maildir, "ham")
+        maildir.wait()
+        maildir.look()
+        maildir.move(spam, maildir.archive, how="copy")
+        maildir.move(missed, maildir.junk, how="copy")
+        with Interruption(number, fail, calls=CALLS, always=always) as interruption:
+            maildir.look()
+        for _ in range(2):
+            maildir.wait()
+            maildir.look()
+        assert maildir.labels() == {content_id(spam): "ham", content_id(missed): "spam"}, number
+        maildir.label_stores.close()
+        maildir.mailbox_state.close()
+        for path in (maildir.root, maildir.state):
+            shutil.rmtree(path)
+        if not interruption.happened:
+            assert number > 30
+            return

@@ -4,7 +4,6 @@ A label is first recorded as pending, then added to the label store, and then th
 neither loses a label nor adds a label twice.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from spamlstm.filtering.failures import emit
 from spamlstm.filtering.in_progress import labelling
 from spamlstm.filtering.journal import Journal
 from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.tracking.listing import ListedFile, list_files, read_listed
@@ -155,7 +155,7 @@ def _find(
     """
     for known, tracked in copies:
         name = known.folder.name
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with PassingOver():
             if name not in names:
                 names[name] = {file.base: file for file in list_files(mailbox.folder(name))}
             file = names[name].get(tracked.base)

@@ -161,8 +161,8 @@ class Tracker:
                 yield from self._reader.list_changes(visit, work, first=first)
                 yield from self._reader.read_again(visit)
                 listed.append(visit)
-            except RefusedError as error:
-                self._report(maildir, error)  # the other folders are still read
+            except (RefusedError, PermissionError) as error:
+                self._report(maildir, error, folder=visit.folder.name)  # the other folders are still read
         # The user may move mail meanwhile. Mail that left the junk folder before the other folders were listed was
         # found in those folders. Mail that left those folders is found in the junk folder now.
         for visit in listed if not first else ():
@@ -255,10 +255,10 @@ class Tracker:
                 visits.append(FolderVisit(mailbox, known, folder, is_new, left_ns))
         return visits
 
-    def _report(self, maildir: str, error: Exception) -> None:
+    def _report(self, maildir: str, error: Exception, *, folder: str = "") -> None:
         self._label_stores.status.failed += 1
         kind, why = kind_of(error), sentence(error)
         if kind == FailureKind.BUG:
             why = type(error).__name__  # the text of the error may quote a message
             logger.error("bug: the visit of a Maildir failed and will be repeated", exc_info=error)
-        emit(logging.WARNING, "visit-failed", maildir=maildir, kind=kind, error=why)
+        emit(logging.WARNING, "visit-failed", maildir=maildir, folder=folder, kind=kind, error=why)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from inbox import raw
+from maildirs import give
 from tracked_maildir import TrackedMaildir, delivered
 
 from spamlstm.config import LabelScope
@@ -17,6 +18,8 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir import opened
 from spamlstm.tracking import folder_reader, listing
 from spamlstm.tracking.state_database import NAME
+
+NOBODY = 65534
 
 
 def test_a_label_store_that_fails_is_tried_again(tracked, caplog):
@@ -164,6 +167,21 @@ def test_a_folder_with_too_many_names(tracked, monkeypatch):
     maildir.move(missed, maildir.junk)
     maildir.look()
     assert maildir.label_of(missed) == "spam"
+
+
+def test_a_folder_that_must_not_be_read(tracked, caplog):
+    """The folder is named and skipped, and moves between the other folders are learned."""
+    maildir = tracked()
+    missed = delivered(maildir, "ham")
+    maildir.put(raw("ham", 100), maildir.archive)
+    maildir.move(missed, maildir.junk)
+    if os.geteuid() == 0:
+        give(maildir.root, NOBODY)  # root itself may read everything
+    Path(maildir.archive, "cur").chmod(0)
+    maildir.again()
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
+    assert "folder=.Archive" in caplog.text
 
 
 def test_both_parts_of_a_junk_folder_are_watched(tracked):

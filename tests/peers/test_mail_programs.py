@@ -17,7 +17,7 @@ import maildirs
 import pytest
 from clients import moved
 from dovecot import running
-from watching import DELIVERIES, deliver_all, message, number_of, numbers, on_disk, until, watching
+from watching import DELIVERIES, deliver, deliver_all, message, number_of, numbers, on_disk, until, watching
 
 from spamlstm.maildir.content_id import content_id
 
@@ -207,14 +207,41 @@ def test_mutt(box, tiny, tmp_path):
     assert daemon.failures() == []
 
 
-def mutt(config, box):
+NEOMUTT = (
+    "set folder={box} spoolfile={box} mbox_type=Maildir trash={box}/.Trash sleep_time=0 quit=yes delete=yes "
+    "confirmappend=no move=no mark_old=no\n"
+    'push "<tag-pattern>~A<enter><tag-prefix>{act}<sync-mailbox><quit>"\n'
+)
+
+
+@needs("neomutt")
+def test_neomutt_by_way_of_the_trash(box, tiny, tmp_path, visits):
+    """A message that is thrown away, and then saved from Trash to junk, is spam: NeoMutt copies it both times."""
+    for name in (".Trash", ".Junk"):
+        maildirs.make(box / name)
+    config = tmp_path / "neomuttrc"
+    with watching(box, model=tiny, folder=tmp_path) as daemon:
+        visited = visits(daemon)
+        deliver(box, HAM)
+        until(lambda: daemon.log.read_text().count("verdict=ham"))
+        assert visited() == {}
+        for folder, act in ((box, "<delete-message>"), (box / ".Trash", "<save-message>=.Junk<enter>")):
+            config.write_text(NEOMUTT.format(box=box, act=act))
+            mutt(config, folder, program="neomutt")
+            labels = visited()
+        assert numbers(box / ".Junk") == [HAM]
+        assert labels == {HAM: "spam"}
+        assert daemon.failures() == []
+
+
+def mutt(config, box, *, program="mutt"):
     """Run one session on a pseudo-terminal.
 
     If a listed message vanishes while mutt writes flags, mutt reports it, drops the remaining keys and waits: then they
     are sent again.
     """
     ours, theirs = pty.openpty()
-    command = ["mutt", "-n", "-F", str(config), "-f", str(box)]
+    command = [program, "-n", "-F", str(config), "-f", str(box)]
     terminal = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
     with subprocess.Popen(command, env={**os.environ, "TERM": "vt100"}, **terminal) as process:
         os.close(theirs)

@@ -232,8 +232,9 @@ class FolderReader:
         is_known = is_known or (
             is_junk and self._journal.has_judged(maildir, content, since=self._clock() - MOVE_SECONDS)
         )
-        # Unknown messages that arrive in bulk, or with their folder, get no label.
-        is_import = is_junk and not is_known and (self._imports.is_running(maildir) or visit.came_with(listed))
+        # Unknown messages that arrive in bulk, and all that arrive with their folder, get no label.
+        is_bulk = not is_known and self._imports.is_running(maildir)
+        is_import = is_junk and (is_bulk or visit.came_with(listed))
         if is_junk and is_known:
             self._imports.take_back(maildir)
         status = CopyStatus.SETTLED if is_import else CopyStatus.ARRIVED

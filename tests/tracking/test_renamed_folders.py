@@ -107,6 +107,30 @@ def test_a_junk_folder_that_was_out_of_reach(tracked, moved):
     assert maildir.labels() == {content_id(content): "spam"}
 
 
+@pytest.mark.parametrize("spam", [("file",), ("tag", "file")])
+def test_filed_spam_in_a_junk_folder_that_was_out_of_reach(tracked, spam):
+    """Spam that was filed some minutes before gets no label when the folder is there again. Its moves do."""
+    maildir = tracked(spam=spam)
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    time.sleep(1.1)  # later moves have another time
+    maildir.wait()
+    maildir.look()
+    away = f"{maildir.root}.away"
+    os.rename(maildir.junk, away)
+    maildir.look()
+    os.rename(away, maildir.junk)
+    for _ in range(2):
+        maildir.look()
+        maildir.wait()
+    assert maildir.labels() == {}
+    for target, label in ((maildir.archive, "ham"), (maildir.junk, "spam")):
+        maildir.move(raw("spam", 1), target)
+        maildir.look()
+        assert maildir.label_of(raw("spam", 1)) == label
+
+
 @pytest.mark.parametrize("moved", ["before", "at once"])
 def test_an_ignored_folder_that_becomes_the_junk_folder(tracked, moved):
     """Mail in Trash gets no label if Trash is renamed to Junk. Mail that is moved into it then does."""

@@ -83,7 +83,8 @@ def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: 
 
         return label_folder(state, maildir, named=named)
     if state is not None and not state.is_dir():
-        raise NoInputError(f"the state folder {state} does not exist; check --state")
+        why = "is not a folder" if state.exists() else "does not exist"
+        raise NoInputError(f"the state folder {state} {why}; check --state")
     if config.learning.labels is LabelScope.SHARED:
         return state or state_dir()
     # A mail server that pipes messages to this command would log the note for each message.

@@ -56,9 +56,11 @@ def existing_state(state: Path | None) -> Path:
     """Return the state folder, for a command that does not create the folder that --state names.
 
     Only `run` and `scan` create it, so that a mistyped name has no effect. Raises NoInputError if the user named a
-    folder that does not exist.
+    folder that does not exist, or a file.
     """
     if state is not None and not state.is_dir():
+        if state.exists():
+            raise NoInputError(f"the state folder {state} is not a folder; check --state")
         raise NoInputError(f"the state folder {state} does not exist; check --state, or run: mkdir -p -m 700 {state}")
     return state or state_dir()
 

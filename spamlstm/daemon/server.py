@@ -213,6 +213,8 @@ def ask(state: Path) -> dict[str, Any]:
         raise UnavailableError(
             f"the daemon with the state folder {state} answers only its own user and root"
         ) from error
+    except NotADirectoryError as error:
+        raise UnavailableError(f"the state folder {state} is not a folder; check --state") from error
     except (OSError, ValueError) as error:
         raise UnavailableError(
             f"no spamlstm runs with the state folder {state}; start it with 'spamlstm run'"

@@ -257,6 +257,17 @@ def test_a_state_folder_that_does_not_exist(spamlstm, message, tmp_path):
     assert not missing.exists()
 
 
+def test_a_state_folder_that_is_a_file(spamlstm, message, tmp_path):
+    """Commands that are given a file as the state folder say so, and do not advise to make a folder of that name."""
+    file = tmp_path / "file"
+    file.touch()
+    for command in (("classify", message), ("labels",), ("undo",), ("label", "spam", message)):
+        status, _, err = spamlstm(*command, "--state", file)
+        assert (status, err) == (66, f"spamlstm: the state folder {file} is not a folder; check --state\n")
+    status, _, err = spamlstm("status", "--state", file)
+    assert (status, err) == (69, f"spamlstm: the state folder {file} is not a folder; check --state\n")
+
+
 def test_forget_and_undo_create_no_state(spamlstm, message, state):
     """Without labels and without a journal there is nothing to remove, and no state folder is created."""
     assert spamlstm("forget", message)[:2] == (0, "0 labels removed, 1 had no label\n")

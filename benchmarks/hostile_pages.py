@@ -132,6 +132,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "frames": lambda size: page("<frameset>" + fill(size, "<frameset><frame>")),
     "comments": _repeated("<!---->x"),
     "comments for versions of Outlook": _repeated("<!--[if gte mso " + "1" * 7900 + "<"),
+    "comments for versions of Outlook, with spaces": _repeated("<!--[if" + " " * 7800),
     "comments never closed": _repeated("<!-- <b>"),
     "styles never closed": _repeated("<style><b>x"),
     "scripts": _repeated("<script></script>"),

@@ -55,7 +55,9 @@ _ATTRIBUTE_TEXT = (
     rb"[ \t\n\f\r/]*+[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+(?:(?![ \t\n\f\r]*+=)|[ \t\n\f\r]*+=[ \t\n\f\r]*+"
     rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>\"'][^ \t\n\f\r>]*+|(?=>)))"
 )
-_ATTRIBUTE = re.compile(_ATTRIBUTE_TEXT)
+# White space without an attribute is one match with a group. Otherwise each of its characters would be tried as the
+# beginning of an attribute, in quadratic time.
+_ATTRIBUTE = re.compile(_ATTRIBUTE_TEXT + rb"|([ \t\n\f\r/]++)")
 _WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?>" + _ATTRIBUTE_TEXT + rb")*+[ \t\n\f\r/]*+>")
 # The end of a tag, unless a value in single quotes is open.
 _SURE_END = re.compile(rb"=\"[^\"'<>=]*+\">")
@@ -198,7 +200,7 @@ def _every_tag(low: bytes) -> Iterable[bytes]:
 
 def _attributes(tag: bytes) -> int:
     """Return the number of attributes of a tag. The pattern also matches the name of the tag, so one is subtracted."""
-    return len(_ATTRIBUTE.findall(tag)) - 1
+    return _ATTRIBUTE.findall(tag).count(b"") - 1
 
 
 def _attribute_estimate(tag: bytes) -> int:

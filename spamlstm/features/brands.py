@@ -67,11 +67,11 @@ def belongs(brand: str, organisation: str) -> bool:
     """Return whether `organisation`, a registrable domain, is a domain of `brand`.
 
     A brand also owns the domain that consists of its name and the zone of a country (`amazon.de`, `paypal.com.br`), and
-    the top-level domain of its name (`mail.dhl`).
+    the top-level domain of its name (`mail.dhl`). A government owns all domains in its zone (`www.gov.uk`).
     """
-    if organisation in _brands().get(brand, ()):
-        return True
     label, _, zone = organisation.partition(".")
+    if not {organisation, zone}.isdisjoint(_brands().get(brand, ())):
+        return True
     name = _SIGNS.sub("", brand.lower())
     return zone == name or (label == name and _is_national(zone))
 
@@ -85,9 +85,12 @@ def have_brand_in_common(organisation: str, other: str) -> bool:
 @lru_cache(maxsize=4096)
 def _brands_of(organisation: str) -> frozenset[str]:
     label, _, zone = organisation.partition(".")
-    named = {_by_label()[name] for name in (zone, label if _is_national(zone) else "") if name in _by_label()}
-    return _by_domain().get(organisation, frozenset()) | named
+    names = (zone, label if _is_national(zone) else "")
+    named = frozenset(_by_label()[name] for name in names if name in _by_label())
+    return named.union(*(_by_domain().get(domain, ()) for domain in (organisation, zone)))
 
 
 def _is_national(zone: str) -> bool:
-    return len(zone.rpartition(".")[2]) == 2 and zone.count(".") < 2
+    """Return whether a zone is that of a country, and not that of a service such as github.io or spdns.de."""
+    kind, _, country = zone.rpartition(".")
+    return len(country) == 2 and kind in ("", "co", "com", "gov")

@@ -23,6 +23,8 @@ _RESULTS = {
     **dict.fromkeys(("softfail", "neutral"), "soft"),
     **dict.fromkeys(("none", "bestguesspass"), "none"),
 }
+# Domains of brands in which customers have servers or pages.
+_OF_CUSTOMERS = frozenset(("ovh.net", "secureserver.net", "paypal.me"))
 _BEST = ("pass", "soft", "none", "error", "fail")
 _MOST_SIGNATURES = 8
 
@@ -86,13 +88,14 @@ class Organisations:
 
     def owner(self, host: str, *, signers: bool = False) -> str:
         """Return the owner of a host or address, a value in OWNERS. 'signer' is returned only if `signers` is set."""
-        return self._owner(organisational_domain(host), self.signers if signers else ())
+        return self._owner(host.rpartition("@")[2], self.signers if signers else ())
 
     def link_owners(self, hosts: Iterable[str]) -> set[str]:
         """Return the owners of the hosts of links or images."""
-        return {self._owner(domain, self.vouching) for domain in set(map(organisational_domain, hosts))}
+        return {self._owner(host, self.vouching) for host in set(hosts)}
 
-    def _owner(self, domain: str, signers: Collection[str]) -> str:
+    def _owner(self, host: str, signers: Collection[str]) -> str:
+        domain = organisational_domain(host)
         if not domain:
             return "none"
         if domain == self.sender:
@@ -103,12 +106,13 @@ class Organisations:
             return "free"
         if domain in MAIL_SERVICES:
             return "service"
-        if self._is_sister(domain):
+        if self._is_sister(host, domain):
             return "same"
         return "signer" if domain in signers else "other"
 
-    def _is_sister(self, domain: str) -> bool:
-        """Return whether a brand owns `domain` and the domain in From, and neither is open to everybody."""
+    def _is_sister(self, host: str, domain: str) -> bool:
+        """Return whether a brand owns `domain` and the domain in From, and neither these nor `host` are open to all."""
         return have_brand_in_common(self.sender, domain) and not any(
-            one in FREEMAIL or one in MAIL_SERVICES or OPEN_HOSTING.starts(one) for one in (self.sender, domain)
+            one in FREEMAIL or one in MAIL_SERVICES or one in _OF_CUSTOMERS or OPEN_HOSTING.starts(one)
+            for one in (self.sender, domain, host)
         )

@@ -43,6 +43,7 @@ def test_facts_are_listed():
         # Anyone can have an address or a page at these domains of the brand.
         ("From: a@hotmail.com\nReply-To: b@microsoft.com", "reply", "other"),
         ("From: a@microsoft.com\nReply-To: b@sharepoint.com", "reply", "other"),
+        ("From: a@ovh.com\nReply-To: b@vps-1a2b.vps.ovh.net", "reply", "other"),
         ("From: a@gmail.com\nReply-To: b@gmail.com", "reply", "free"),
         ("From: a@gmail.com\nReply-To: A@gmail.com", "reply", "same"),
         ("From: jo.doe@gmail.com\nReply-To: jodoe+work@gmail.com", "reply", "same"),

@@ -224,6 +224,14 @@ def test_a_service_is_known_whatever_the_line_wrap():
     assert facts_of(page('<a href="https://x.manage.com/">x</a>'))["links"] == {"other"}
 
 
+def test_a_page_of_anybody_at_another_domain_of_the_brand():
+    """A page that anyone can publish is not the sender's, also if the sender's brand owns the domain."""
+    raw = b"From: a@microsoft.com\nContent-Type: text/html\n\n<a href='https://%s/x'>x</a>"
+    for host, owner in ((b"www.office.com", "same"), (b"forms.office.com", "other")):
+        message = parse_message(raw % host)
+        assert ("links", owner) in facts(message, link_targets(message))
+
+
 def test_urls_in_the_text_of_a_page():
     """URLs in the text of a page count beside links to one organisation, because mail programs make links of them."""
     own = '<a href="https://doc-share.example.net/d">Open</a>'

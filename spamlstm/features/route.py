@@ -35,10 +35,10 @@ class Route:
     """The way of a message into the receiving organisation.
 
     `own` is the receiving organisation, or the name of its server, and `server` is the host that received the message,
-    as it calls itself. `entry` is the Received header of the hop where the
-    message entered the organisation, or '' if no host outside is known, and `client` is the host that handed it over.
-    `host` is the organisation of that host, by its confirmed reverse DNS name, or ''. `network` is its /24 or /48, or
-    '' if the host is not known. Headers above the position `start` were written by the receiving organisation.
+    as it calls itself. `entry` is the Received header of the hop where the message entered the organisation, or '' if
+    no host outside is known, and `client` is the host that handed it over. `host` is the organisation of that host, by
+    its confirmed reverse DNS name, or ''. `network` is its /24 or /48, or '' if the host is not known. Headers above
+    the position `start` were written by the receiving organisation.
 
     Hops of local delivery and of fetching programs, and hops between hosts of the organisation, are skipped. So the
     route is the same before and after local delivery.
@@ -75,7 +75,7 @@ class Route:
             if own == _MICROSOFT[0] and ip.startswith(_MICROSOFT[1]):
                 continue
             host = _organisation(client, ip)
-            if not host or host != own:
+            if not host or server_name(host) != own:
                 self.host, self.network, self.entry, self._plain_entry = host, _network(ip), value, plain
                 self.client = client
                 return

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spamlstm.features.route import Route
 from spamlstm.features.sender_identity import SenderIdentity, correspondent, sender_identity
 from spamlstm.message.message import parse_message
 
@@ -116,6 +117,18 @@ def test_the_servers_of_icloud_have_other_names_than_their_results(server):
     assert named(inner, border, *results, FROM) == ("shop.example", "dmarc icloud.com")
     elsewhere = border.replace(server, "mx.example.org")
     assert identity(elsewhere, *results, FROM) == identity(elsewhere, FROM)
+
+
+@pytest.mark.parametrize("server", ["st43p00im-qukt05021701.me.com", "p00-icloudmta-smtpin-us-west-2a-60-percent-12"])
+def test_servers_of_icloud_in_another_domain_are_of_the_same_organisation(server):
+    """Mail from a user of iCloud to another one enters the organisation at its submission, and not between servers."""
+    outer = "pv50p00im-ztdg10011301.me.com"
+    message = parse_message(
+        f"Received: from {outer} ({outer} [17.58.6.49]) by {server} (Postfix) with ESMTPS id E; today\n"
+        f"Received: from [10.0.0.7] (unknown [203.0.113.9]) by {outer} (Postfix) with ESMTPSA id F; today\n\n".encode()
+    )
+    route = Route(message)
+    assert (route.own, route.host, route.is_authenticated) == ("icloud.com", "", True)
 
 
 def test_a_list_is_proven_by_its_own_signature():

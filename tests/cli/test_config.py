@@ -416,6 +416,8 @@ def test_check_names_a_folder_that_you_may_not_enter(monkeypatch):
         folder.mkdir(mode=0o750)
         (folder / "config.toml").touch()
         monkeypatch.setattr(locations, "SYSTEM", folder / "config.toml")
+        groups = os.getgroups()
+        os.setgroups(())
         os.setegid(54_321)
         os.seteuid(54_321)
         try:
@@ -424,3 +426,4 @@ def test_check_names_a_folder_that_you_may_not_enter(monkeypatch):
         finally:
             os.seteuid(0)
             os.setegid(0)
+            os.setgroups(groups)

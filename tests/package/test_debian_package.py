@@ -20,12 +20,13 @@ DROP_INS = "/usr/share/spamlstm"
 
 @pytest.fixture(scope="module")
 def machine(root, debian_build, tmp_path_factory):
-    """A clean Debian with the package in its root folder, not yet installed."""
+    """A clean Debian with the package and a message in its root folder. The package is not yet installed."""
     folder = tmp_path_factory.mktemp("machine")
     unpack_debian(folder / "debian", kept=root / "build")
     shutil.copy(debian_build.package(), folder / "debian/spamlstm.deb")
     (folder / "memory").mkdir()
     with booted(folder / "memory", system=folder / "debian") as ours:
+        ours.run(f"cat > /mail <<'END'\n{SPAM}END")
         yield ours
 
 
@@ -54,7 +55,6 @@ def header(machine, unit="spamlstm.service"):
 
 def test_it_classifies_after_one_command(machine, installed):
     """The package needs nothing but what a clean Debian with Python has, and judges mail when dpkg has ended."""
-    machine.run(f"cat > /mail <<'END'\n{SPAM}END")
     assert machine.run("spamlstm classify /mail").startswith("spam")
     assert machine.run("spamlstm classify /mail --exit-code", check=False).startswith("spam")
     assert "X-Spam-Flag: YES" in machine.run("spamlstm filter < /mail")

@@ -38,11 +38,8 @@ class AuthenticationResult(NamedTuple):
         return any(organisational_domain(domain) == owner for domain in domains)
 
 
-def authentication_results(message: Message, *, start: int, own: str, server: str = "") -> list[AuthenticationResult]:
+def authentication_results(message: Message, *, start: int, own: str) -> list[AuthenticationResult]:
     """Return the results of the receiving organisation `own`, which wrote the headers above the position `start`.
-
-    If there are none in its name, those in the first label of the name of its host `server` count, because programs
-    such as OpenDMARC write the name that the computer has in its own network.
 
     Too many or too long headers give a failure. Otherwise a sender could push the genuine results out of what is read.
     """
@@ -52,21 +49,16 @@ def authentication_results(message: Message, *, start: int, own: str, server: st
     if len(headers) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in headers):
         return [AuthenticationResult(0, "dmarc", "fail", "")]
     found: list[AuthenticationResult] = []
-    by_label: list[AuthenticationResult] = []
-    label = server.partition(".")[0]
     for at, value in headers:
         text = value.lower()
-        author, _, rest = without_comments(text).partition(";")
-        if "=" in author:
-            author, rest = "outlook.com", f"{author};{rest}"  # Microsoft's servers write no name
-        author = author.strip().partition(" ")[0]
-        is_own = at < start or (own and server_name(author) == own)
-        if is_own or (author and author == label):
-            counted = found if is_own else by_label
-            counted += [AuthenticationResult(at, *parts) for parts in _RESULT.findall(f";{rest}")]
+        server, _, rest = without_comments(text).partition(";")
+        if "=" in server:
+            server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
+        if at < start or (own and server_name(server.strip().partition(" ")[0]) == own):
+            found += [AuthenticationResult(at, *parts) for parts in _RESULT.findall(f";{rest}")]
             # A sender must not hide a failure by quotes or parentheses in an address.
-            counted += [AuthenticationResult(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
-    return found or by_label
+            found += [AuthenticationResult(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
+    return found
 
 
 def received_spf(message: Message, *, start: int) -> AuthenticationResult | None:

@@ -34,18 +34,17 @@ _MICROSOFT = ("outlook.com", "2603:10")
 class Route:
     """The way of a message into the receiving organisation.
 
-    `own` is the receiving organisation, or the name of its server, and `server` is the host that received the message,
-    as it calls itself. `entry` is the Received header of the hop where the message entered the organisation, or '' if
-    no host outside is known, and `client` is the host that handed it over. `host` is the organisation of that host, by
-    its confirmed reverse DNS name, or ''. `network` is its /24 or /48, or '' if the host is not known. Headers above
-    the position `start` were written by the receiving organisation.
+    `own` is the receiving organisation, or the name of its server. `entry` is the Received header of the hop where the
+    message entered the organisation, or '' if no host outside is known, and `client` is the host that handed it over.
+    `host` is the organisation of that host, by its confirmed reverse DNS name, or ''. `network` is its /24 or /48, or
+    '' if the host is not known. Headers above the position `start` were written by the receiving organisation.
 
     Hops of local delivery and of fetching programs, and hops between hosts of the organisation, are skipped. So the
     route is the same before and after local delivery.
     """
 
     def __init__(self, message: Message) -> None:
-        self.own = self.server = self.host = self.network = self.entry = self._plain_entry = ""
+        self.own = self.host = self.network = self.entry = self._plain_entry = ""
         self.client = NOBODY
         self.start = 0
         self._message = message
@@ -71,7 +70,7 @@ class Route:
             if self.own and own != self.own:
                 # A host of the receiving organisation handed the message over, and this header is not by that host.
                 return
-            self.own, self.server, self.start = own, by[1] if by else "", at
+            self.own, self.start = own, at
             if own == _MICROSOFT[0] and ip.startswith(_MICROSOFT[1]):
                 continue
             host = _organisation(client, ip)
@@ -83,7 +82,7 @@ class Route:
     @cached_property
     def results(self) -> list[AuthenticationResult]:
         """The results in the Authentication-Results headers of the receiving organisation."""
-        return authentication_results(self._message, start=self.start, own=self.own, server=self.server)
+        return authentication_results(self._message, start=self.start, own=self.own)
 
     @property
     def is_authenticated(self) -> bool:

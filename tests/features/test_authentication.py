@@ -52,15 +52,6 @@ def test_all_headers_of_the_receiving_server_count(headers):
     assert results(*headers) == GENUINE
 
 
-def test_results_in_the_short_name_of_the_receiving_host_count():
-    """Results in the first label of the name of the receiving host count if there are none in its full name."""
-    short = OWN.replace("mx.example.org", "mx")
-    assert results(RECEIVED, f"{short}{DKIM}; {SPF}; {DMARC}", INNER) == GENUINE
-    assert results(RECEIVED, f"{OWN}dkim=none; {SPF}; dmarc=none", f"{short}{DKIM}; {DMARC}", INNER)["dkim"] == "none"
-    assert results(RECEIVED, f"{short.replace('mx', 'out3')}{DKIM}; {SPF}; {DMARC}", INNER) == ABSENT
-    assert results(RECEIVED, f"Authentication-Results: ; {DKIM}; {SPF}; {DMARC}", INNER) == ABSENT
-
-
 @pytest.mark.parametrize(
     "headers",
     [

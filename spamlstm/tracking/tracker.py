@@ -162,7 +162,11 @@ class Tracker:
                 yield from self._reader.read_again(visit)
                 listed.append(visit)
             except (RefusedError, PermissionError) as error:
-                self._report(maildir, error, folder=visit.folder.name)  # the other folders are still read
+                self._report(maildir, error, folder=visit.folder.name)
+                # The other folders are still read. But the acts of this program changed the inbox and junk folders, and
+                # can only be compared with both. The next visit begins with the same acts.
+                if visit.known.role is not FolderRole.FILED:
+                    return
         # The user may move mail meanwhile. Mail that left the junk folder before the other folders were listed was
         # found in those folders. Mail that left those folders is found in the junk folder now.
         for visit in listed if not first else ():

@@ -184,6 +184,35 @@ def test_a_folder_that_must_not_be_read(tracked, caplog):
     assert "folder=.Archive" in caplog.text
 
 
+@pytest.mark.parametrize("obstacle", ["permission", "too many names"])
+def test_a_junk_folder_that_cannot_be_read_for_a_while(tracked, monkeypatch, caplog, obstacle):
+    """Spam that this program filed before gets no label when the junk folder is readable again. Its moves do."""
+    maildir = tracked(spam=("file",))
+    maildir.deliver("spam")
+    maildir.run()
+    with monkeypatch.context() as patched:
+        if os.geteuid() == 0:
+            give(maildir.root, NOBODY)
+        if obstacle == "permission":
+            Path(maildir.junk, "cur").chmod(0)
+        else:
+            patched.setattr(opened, "MOST_LISTED", 0)
+        for _ in range(3):
+            maildir.again()
+            maildir.look()
+            maildir.wait(700)
+    assert "folder=.Junk" in caplog.text
+    Path(maildir.junk, "cur").chmod(0o700)
+    for _ in range(2):
+        maildir.again()
+        maildir.look()
+        maildir.wait()
+    assert maildir.labels() == {}
+    maildir.move(raw("spam", 1), maildir.archive)
+    maildir.look()
+    assert maildir.label_of(raw("spam", 1)) == "ham"
+
+
 def test_both_parts_of_a_junk_folder_are_watched(tracked):
     """A move of unread mail out of `new` of the junk folder is noticed as soon as one out of `cur`."""
     maildir, watched = tracked(), []

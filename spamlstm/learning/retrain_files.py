@@ -4,6 +4,7 @@ A run creates all files in a hidden folder in the folder of the user's models, a
 a run is killed, the model in use is therefore unchanged.
 """
 
+import errno
 import fcntl
 import json
 import shutil
@@ -22,6 +23,7 @@ KEPT = 3
 """The number of retrained models that stay installed, in addition to the model in use and the previous model."""
 REPORT = "report.json"
 NAME = "retrained"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FOLDER, _LABELS, _LOCK = "retrain", "labels.json", "lock"
 
 
@@ -32,7 +34,7 @@ def work_folder() -> Generator[tuple[Path, int]]:
     The work folder is on the file system of the user's models, so that a model can be installed by one rename.
 
     Raises TemporaryError if another retraining holds the lock, and OutputError if a file in the work folder cannot be
-    written, for example because the disk is full.
+    written because the disk is full.
     """
     folder = models_dir() / f".{_FOLDER}"
     make_private(folder)
@@ -48,7 +50,8 @@ def work_folder() -> Generator[tuple[Path, int]]:
         try:
             yield work, lock.fileno()
         except OSError as error:
-            if error.filename is not None:
+            # The error of a write names no file. Other errors name none either, such as that of too many processes.
+            if error.filename is not None or error.errno not in _NO_SPACE:
                 raise
             raise OutputError(f"{work} cannot be written: {reason_of(error)}") from error
         finally:

@@ -28,17 +28,18 @@ def ended_by_signals() -> Generator[None]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) == 1:  # a further signal must not interrupt the cleaning up
+        if len(received) == 1:  # a further signal, such as a second Ctrl-C, must not interrupt the cleaning up
             raise KeyboardInterrupt
 
-    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
-    for number in numbers:
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in handlers:
         signal.signal(number, end)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if received:
             signal.raise_signal(received[0])
 

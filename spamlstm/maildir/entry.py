@@ -19,7 +19,7 @@ class PassingOver:
     """A block that ends silently with an OSError, because a file or directory is missing, unreadable or refused.
 
     If this process or the machine lacks descriptors or memory, the error is raised. Such an error says nothing about
-    the file or directory, which must not be taken for a missing one.
+    the file or directory, which must not be mistaken for a missing one.
     """
 
     def __enter__(self) -> None:

@@ -22,7 +22,7 @@ from unlike_letters import letter
 
 from spamlstm.config.locations import models_dir
 from spamlstm.errors import OutputError, TemporaryError, UnavailableError
-from spamlstm.learning import retrain
+from spamlstm.learning import retrain, retrain_files
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.retrain import RetrainSettings, trainer_command
@@ -109,6 +109,13 @@ def test_a_full_disk_names_the_folder(options, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     with pytest.raises(OutputError, match=r"\.retrain/work cannot be written: no space left"):
         retrain.retrain(options)
+
+
+def test_another_error_is_not_a_full_disk(tmp_path, monkeypatch):
+    """An error that has nothing to do with the work folder, such as too many processes, does not name the folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(BlockingIOError), retrain_files.work_folder():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def test_nothing_new_is_nothing_to_do(options):
@@ -342,6 +349,7 @@ def test_a_trainer_that_outlives_its_parent(options, unsure, root, wait, trainer
 
 SLOW_TRAINER = """
 import pathlib, sys, time
+sys.excepthook = lambda *_: print("traceback of the training", file=sys.stderr)
 pathlib.Path(sys.argv[1]).touch()
 time.sleep(60)
 """
@@ -374,8 +382,31 @@ def test_a_signal_ends_the_training(tmp_path, root, wait, monkeypatch, number):
         process.send_signal(number)
     _, err = process.communicate()  # standard error is open until the trainer has ended too
     assert process.returncode == -number
-    assert err.count("Traceback") <= 1
+    assert "traceback of the training" not in err
     assert [path.name for path in (models_dir() / ".retrain").iterdir()] == ["lock"]
+
+
+CLEAN_UP = """
+import signal, sys
+from spamlstm.learning.training_process import ended_by_signals
+
+first, second = map(int, sys.argv[1:])
+with ended_by_signals():
+    try:
+        signal.raise_signal(first)
+    finally:
+        signal.raise_signal(second)
+        print("cleaned up")
+"""
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_interrupt_the_cleaning_up(root, first, second):
+    """A second Ctrl-C of an impatient user leaves no copies of mail either."""
+    command = [sys.executable, "-c", CLEAN_UP, str(int(first)), str(int(second))]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-first, "cleaned up\n")
 
 
 RUN_TRAINER = """

@@ -3,6 +3,7 @@
 A bare `pip install` can install them into another environment, and the environments of pipx and uv do not have pip.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import re
@@ -45,13 +46,14 @@ def _need(name: str) -> str:
     """Return a package that is missing or has an unsuitable version, in words, or an empty string."""
     if not is_installed(name):
         return name
-    try:
+    # The metadata may be missing or incomplete, after an interrupted installation. Then the version is not known.
+    version = None
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, KeyError):
         version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # installed without metadata, so the version is not known
-        return ""
     requirement = REQUIREMENTS[name]
     lowest, below = map(_numbers, requirement.split(","))
-    return "" if lowest <= _numbers(version) < below else f"{requirement} ({version} is installed)"
+    is_suitable = version is None or lowest <= _numbers(version) < below
+    return "" if is_suitable else f"{requirement} ({version} is installed)"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

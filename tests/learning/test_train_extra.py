@@ -87,3 +87,11 @@ def test_an_unsuitable_version_is_named(monkeypatch, version, is_refused):
     with pytest.raises(UnavailableError) as refused:
         check_installed()
     assert f"needs torch>=2.6,<3 ({version} is installed); to install, run: " in str(refused.value)
+
+
+def test_a_damaged_installation_of_a_package(monkeypatch, tmp_path):
+    """A version that is not known, because an interrupted installation left an empty folder, is not refused."""
+    (tmp_path / "torch-2.6.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("spamlstm.learning.train_extra.is_installed", lambda _: True)
+    check_installed()

@@ -19,8 +19,9 @@ def check_replaceable(out: Path, *, holds: str) -> None:
     """
     if out.exists() and not (out / holds).is_file() and not _is_empty(out):
         raise UserError(f"{out} already exists and has no {holds} in it, so it is not replaced; name another --out")
-    if out.resolve().is_mount() or out.resolve() == Path.cwd():
-        what = "a mount point" if out.resolve().is_mount() else "the current folder"
+    place = out.resolve()
+    if place.is_mount() or Path.cwd().is_relative_to(place):
+        what = "a mount point" if place.is_mount() else "the current folder or contains it"
         raise UserError(f"{out} is {what}, which cannot be replaced; name a folder in it as --out")
     folder = _run_folder(out)
     if folder.exists() and not (folder / _IDENTITY).is_file() and not _is_empty(folder):

@@ -44,6 +44,16 @@ def test_a_folder_that_no_run_created_is_kept(tmp_path):
     run(tmp_path / "model", "made", identity="another")
 
 
+@pytest.mark.parametrize(("current", "out"), [("model", "."), ("model/a", ".."), ("model/a/b", "../..")])
+def test_the_current_folder_is_in_out(tmp_path, monkeypatch, current, out):
+    """The current folder would be deleted with the earlier result, and a relative OUT would be another place then."""
+    (result(tmp_path / "model", "old") / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / current)
+    with pytest.raises(UserError, match="current folder"):
+        run(Path(out), "new")
+    assert (tmp_path / "model" / HOLDS).read_text() == "old"
+
+
 @pytest.mark.parametrize("identity", ["one", "another"])
 def test_a_run_killed_between_the_two_renames(tmp_path, monkeypatch, identity):
     """The next run, also one of another kind, puts the earlier result back."""

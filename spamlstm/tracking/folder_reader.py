@@ -1,48 +1,34 @@
-"""The reader of the folders of one Maildir: records what changed since the last visit, and compares the files of each
-changed message, to infer labels.
+"""The reader of the folders of one Maildir, which records what changed since the last visit.
 
 Terms:
 - A visit lists the folders of one Maildir to find what its user did with the mail since the last visit.
 - The journal records the acts (changes of messages) of this program. Other changes were made by the user.
 - The mailbox state is the database with the folders, files and messages as seen by the last visit.
-- A message is settled when its files, before and now, have been compared by the rule in `tracking.rule`. All folders
-  are listed before the first message is settled, because a move changes two folders.
-- A pending label is inferred and recorded in the mailbox state, but not yet added to the label store.
+- A message is settled when its files, before and now, have been compared (see `tracking.settler`). All folders are
+  listed before the first message is settled, because a move changes two folders.
 - The base of a file is the hash of its base name, which stays unchanged when the flags of the file change.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
-from spamlstm.filtering.journal import MOST_COPIES, Journal
-from spamlstm.learning.label import Label
+from spamlstm.filtering.journal import Journal
 from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.entry import PassingOver
-from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.names import named_at
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir
-from spamlstm.tracking.history import HistoryReader, key_of
+from spamlstm.maildir.opened import OpenFolder
+from spamlstm.tracking.history import key_of
 from spamlstm.tracking.imports import MOST_MOVED, Imports
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import MOVE_SECONDS, FoundCopy, Inference, KnownCopy, infer_label
-from spamlstm.tracking.state import (
-    CopyStatus,
-    FlagSet,
-    JournalPosition,
-    KnownFolder,
-    Pending,
-    TrackedFile,
-    TrackedMessage,
-)
+from spamlstm.tracking.rule import MOVE_SECONDS
+from spamlstm.tracking.state import CopyStatus, FlagSet, KnownFolder, TrackedFile
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
-from spamlstm.verdict import Verdict
 
 # The most messages read, and names recorded, in one step. Most steps take a few milliseconds.
 READS, NAMES = 16, 2000
@@ -59,13 +45,9 @@ class FolderReader:
     Only the thread that opened the journal may use an instance.
     """
 
-    def __init__(
-        self, *, mailbox_state: MailboxState, journal: Journal, labels: PendingLabels, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, *, mailbox_state: MailboxState, journal: Journal, clock: Callable[[], float]) -> None:
         self._state = mailbox_state
         self._journal = journal
-        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
-        self._labels = labels
         self._clock = clock
         self._imports = Imports(clock)
         self._step_bytes = 0  # bytes read in the current step
@@ -149,15 +131,6 @@ class FolderReader:
                         evidence = UNKNOWN_FILE if stored is None else FileEvidence.of(listed.name, stored)
                         self._state.put_files([replace(file, content=content, evidence=evidence)])
             yield
-
-    def settle(self, mailbox: OpenMaildir, work: VisitWork) -> Iterator[None]:
-        """Compare the files of each changed message, and record the results; yields between steps."""
-        contents = work.contents | self._state.unsettled(mailbox.path)
-        since = self._histories.reflected(mailbox.path)
-        for chunk in chunks(sorted(contents), READS):
-            settlements = [self._settled(mailbox.path, content, work, since) for content in chunk]
-            found = [one for one in settlements if one is not None]
-            yield from self._labels.record_and_add(mailbox.path, found)
 
     def _record_gone(self, visit: FolderVisit, bases: Iterable[int]) -> Iterator[None]:
         for chunk in chunks(sorted(bases), NAMES):
@@ -246,67 +219,6 @@ class FolderReader:
             if listed.base not in work.gone and not self._state.is_elsewhere(known, listed.base):
                 work.named[key_of(known, file)] = named_at(listed.name)
 
-    def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
-        """Return the result of a comparison, or None if the message is not compared now.
-
-        A message that this program or its user may have moved while the folders were read is compared at the next
-        visit. A message with too many files is never compared.
-        """
-        time, now = self._clock(), {}
-        gone: list[TrackedFile] = []
-        deleted: list[TrackedFile] = []
-        copies = self._state.copies(maildir, content)
-        if len(copies) > MOST_COPIES:
-            with self._state.change():
-                self._state.put_files(file for file in work.changed.values() if file.content == content)
-                self._state.settle_all(maildir, content)
-            return None
-        for folder, before in copies:
-            key = key_of(folder, before)
-            file = work.changed.get(key, before)
-            if before.flags & FlagSet.GONE:
-                gone.append(before)
-            elif file.flags & FlagSet.DELETED:
-                deleted.append(replace(file, status=CopyStatus.SETTLED))
-            else:
-                came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
-                answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
-                is_read = bool(file.flags & FlagSet.SEEN)
-                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
-        known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
-        if known.act > work.position.act or (known.is_recent and not now and not deleted):
-            return None
-        message = self._state.message(maildir, content)
-        is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
-        found = [found for _, found in now.values()]
-        has_label = message is not None and message.label is not None
-        tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
-        infer = partial(infer_label, time=time, visited=work.visited, tagged=tagged)
-        inferred = infer(known.history, found)
-        if inferred.label is Label.HAM and (
-            work.is_discarded(content, before=known.history, now=found)
-            or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
-        ):
-            inferred = infer(known.history, found, is_discarded=True)
-        files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
-        after = _message(content, inferred, message, known.act)
-        raw = work.raws.get(content, b"") if after is not None and after.pending else b""
-        left = inferred.history.departures
-        departures = left if left != known.history.departures else None
-        return Settlement(content, (*files, *deleted), tuple(gone), departures, after, raw)
-
-    def _is_tagged(self, maildir: str, content: str, found: Iterable[FoundCopy]) -> bool:
-        """Return whether a mail rule may have moved a message by the headers of this program.
-
-        This program may have tagged the message in its Maildir, or for a mail server or a pipe that delivered it.
-        Headers in a message that was last classified as anything but spam are forged.
-        """
-        last = self._journal.last_act(maildir, content)
-        if last is not None:
-            return last.flagged
-        is_tagged = any(FileMark.TAGGED_AS_SPAM in copy.evidence.marks for copy in found)
-        return is_tagged and self._journal.last_verdict(maildir, content) in (None, Verdict.SPAM)
-
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
         """Yield one portion of the items for each step. The caller must exhaust a portion before it takes the next."""
         left = deque(items)
@@ -324,30 +236,3 @@ class FolderReader:
         stored = read_listed(folder, file)
         self._step_bytes += len(stored.content) if stored else 0
         return stored
-
-
-def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:
-    """Return the record of a file after a comparison."""
-    file, found = now
-    status = CopyStatus.MOVED if copy.was_moved else CopyStatus.SETTLED
-    if found.role is not copy.role:
-        status = CopyStatus.UNFILED
-    elif copy.is_open:
-        status = CopyStatus.OPEN
-    return replace(file, status=status, since=copy.since)
-
-
-def _message(content: str, inferred: Inference, before: TrackedMessage | None, act: int) -> TrackedMessage | None:
-    """Return the new record of a message, or None if there is nothing to record.
-
-    `act` is the number of the last act since the last comparison, or 0.
-    """
-    if inferred.label is None and not act:
-        return None
-    roles = [copy.role for copy in inferred.history.copies]
-    role = FolderRole.JUNK if FolderRole.JUNK in roles else roles[0] if roles else FolderRole.INBOX
-    label = before.label if before else None
-    pending = before.pending if before else Pending.NOTHING
-    return TrackedMessage(
-        content, role, act or (before.act if before else 0), inferred.label or label, inferred.pending or pending
-    )

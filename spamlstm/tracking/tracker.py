@@ -31,6 +31,7 @@ from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels
 from spamlstm.tracking.rule import MOVE_SECONDS
 from spamlstm.tracking.sent_folders import SentFolders
+from spamlstm.tracking.settler import Settler
 from spamlstm.tracking.state import JournalPosition
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 
@@ -76,7 +77,8 @@ class Tracker:
         self._sent = SentFolders(label_stores, clock=clock)
         self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
         self._placements = TrackedPlacements(mailbox_state=mailbox_state, journal=journal, clock=clock)
-        self._reader = FolderReader(mailbox_state=mailbox_state, journal=journal, labels=self._labels, clock=clock)
+        self._reader = FolderReader(mailbox_state=mailbox_state, journal=journal, clock=clock)
+        self._settler = Settler(mailbox_state=mailbox_state, journal=journal, labels=self._labels, clock=clock)
         # For each completely read Maildir, a hash of its folders. An unchanged hash means that no folder has changed.
         self._unchanged: dict[str, int] = {}
         self._damaged: set[str] = set()
@@ -173,7 +175,7 @@ class Tracker:
             if visit.known.role is FolderRole.JUNK:
                 yield from self._reader.list_arrivals(visit, work)
         yield from self._reader.read_arrived(work)
-        yield from self._reader.settle(mailbox, work)
+        yield from self._settler.settle(mailbox, work)
         self._record_visit(maildir, listed, work.position)
         yield from self._labels.add_all(mailbox)
         self._state.prune(maildir, now=self._clock())

@@ -1,0 +1,135 @@
+"""The settler of messages, which compares the files of each changed message, before and now, to infer labels.
+
+A label is first recorded in the mailbox state as pending, and then added to the label store.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+
+from spamlstm.filtering.journal import MOST_COPIES, Journal
+from spamlstm.learning.label import Label
+from spamlstm.maildir.file_evidence import FileMark
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.tracking.history import HistoryReader, key_of
+from spamlstm.tracking.listing import chunks
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.pending_labels import PendingLabels, Settlement
+from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label
+from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, Pending, TrackedFile, TrackedMessage
+from spamlstm.tracking.visit_work import VisitWork
+from spamlstm.verdict import Verdict
+
+# The most messages that are compared in one step, which takes a few milliseconds.
+MOST_COMPARED = 16
+
+
+class Settler:
+    """A settler of messages. Only the thread that opened the journal may use an instance."""
+
+    def __init__(
+        self, *, mailbox_state: MailboxState, journal: Journal, labels: PendingLabels, clock: Callable[[], float]
+    ) -> None:
+        self._state = mailbox_state
+        self._journal = journal
+        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
+        self._labels = labels
+        self._clock = clock
+
+    def settle(self, mailbox: OpenMaildir, work: VisitWork) -> Iterator[None]:
+        """Compare the files of each changed message, and record the results; yields between steps."""
+        contents = work.contents | self._state.unsettled(mailbox.path)
+        since = self._histories.reflected(mailbox.path)
+        for chunk in chunks(sorted(contents), MOST_COMPARED):
+            settlements = [self._settled(mailbox.path, content, work, since) for content in chunk]
+            found = [one for one in settlements if one is not None]
+            yield from self._labels.record_and_add(mailbox.path, found)
+
+    def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
+        """Return the result of a comparison, or None if the message is not compared now.
+
+        A message that this program or its user may have moved while the folders were read is compared at the next
+        visit. A message with too many files is never compared.
+        """
+        time, now = self._clock(), {}
+        gone: list[TrackedFile] = []
+        deleted: list[TrackedFile] = []
+        copies = self._state.copies(maildir, content)
+        if len(copies) > MOST_COPIES:
+            with self._state.change():
+                self._state.put_files(file for file in work.changed.values() if file.content == content)
+                self._state.settle_all(maildir, content)
+            return None
+        for folder, before in copies:
+            key = key_of(folder, before)
+            file = work.changed.get(key, before)
+            if before.flags & FlagSet.GONE:
+                gone.append(before)
+            elif file.flags & FlagSet.DELETED:
+                deleted.append(replace(file, status=CopyStatus.SETTLED))
+            else:
+                came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
+                answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
+                is_read = bool(file.flags & FlagSet.SEEN)
+                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
+        known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
+        if known.act > work.position.act or (known.is_recent and not now and not deleted):
+            return None
+        message = self._state.message(maildir, content)
+        is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
+        found = [found for _, found in now.values()]
+        has_label = message is not None and message.label is not None
+        tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
+        infer = partial(infer_label, time=time, visited=work.visited, tagged=tagged)
+        inferred = infer(known.history, found)
+        if inferred.label is Label.HAM and (
+            work.is_discarded(content, before=known.history, now=found)
+            or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
+        ):
+            inferred = infer(known.history, found, is_discarded=True)
+        files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
+        after = _message(content, inferred, message, known.act)
+        raw = work.raws.get(content, b"") if after is not None and after.pending else b""
+        left = inferred.history.departures
+        departures = left if left != known.history.departures else None
+        return Settlement(content, (*files, *deleted), tuple(gone), departures, after, raw)
+
+    def _is_tagged(self, maildir: str, content: str, found: Iterable[FoundCopy]) -> bool:
+        """Return whether a mail rule may have moved a message by the headers of this program.
+
+        This program may have tagged the message in its Maildir, or for a mail server or a pipe that delivered it.
+        Headers in a message that was last classified as anything but spam are forged.
+        """
+        last = self._journal.last_act(maildir, content)
+        if last is not None:
+            return last.flagged
+        is_tagged = any(FileMark.TAGGED_AS_SPAM in copy.evidence.marks for copy in found)
+        return is_tagged and self._journal.last_verdict(maildir, content) in (None, Verdict.SPAM)
+
+
+def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:
+    """Return the record of a file after a comparison."""
+    file, found = now
+    status = CopyStatus.MOVED if copy.was_moved else CopyStatus.SETTLED
+    if found.role is not copy.role:
+        status = CopyStatus.UNFILED
+    elif copy.is_open:
+        status = CopyStatus.OPEN
+    return replace(file, status=status, since=copy.since)
+
+
+def _message(content: str, inferred: Inference, before: TrackedMessage | None, act: int) -> TrackedMessage | None:
+    """Return the new record of a message, or None if there is nothing to record.
+
+    `act` is the number of the last act since the last comparison, or 0.
+    """
+    if inferred.label is None and not act:
+        return None
+    roles = [copy.role for copy in inferred.history.copies]
+    role = FolderRole.JUNK if FolderRole.JUNK in roles else roles[0] if roles else FolderRole.INBOX
+    label = before.label if before else None
+    pending = before.pending if before else Pending.NOTHING
+    return TrackedMessage(
+        content, role, act or (before.act if before else 0), inferred.label or label, inferred.pending or pending
+    )

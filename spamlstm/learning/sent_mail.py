@@ -4,16 +4,17 @@ A user who writes to somebody wants the answer. Only the headers To, Cc and Bcc 
 are stored.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 
 from spamlstm.features.sender_identity import correspondent, name_key
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import lasting
-from spamlstm.maildir.entry import Entry
+from spamlstm.maildir.entry import Entry, PassingOver
 from spamlstm.maildir.folder_walk import folders
 from spamlstm.maildir.folders import is_sent
-from spamlstm.maildir.message_file import TooLargeError
+from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.message.message import address, parse_message
@@ -39,32 +40,30 @@ def sent_folders(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
 def newest(opened: Iterable[OpenFolder], *, after: float = 0.0, most: int) -> list[tuple[float, Entry]]:
     """Return the newest messages in some folders, at most `most`, with the times of their files, the oldest first.
 
-    Only messages with a time later than `after` are returned. Folders that cannot be read are skipped.
+    Only messages with a time later than `after` are returned. Folders that cannot be read are skipped. Raises OSError
+    if descriptors or memory are short (see `PassingOver`).
     """
     found = []
     for folder in opened:
-        try:
+        with PassingOver():
             for entry in folder.messages():
-                try:
+                with contextlib.suppress(FileNotFoundError):  # a mail program has just renamed the file
                     time = entry.status().st_mtime
-                except FileNotFoundError:
-                    continue  # a mail program has just renamed the file
-                if time > after:
-                    found.append((time, entry))
-        except OSError:
-            continue
+                    if time > after:
+                        found.append((time, entry))
     return sorted(found, key=lambda one: (one[0], one[1].name))[-most:]
 
 
 def written_names(messages: Iterable[tuple[float, Entry]]) -> dict[bytes, float]:
-    """Return the hashes of the names of all recipients of sent messages, each with the time of the latest message."""
+    """Return the hashes of the names of all recipients of sent messages, each with the time of the latest message.
+
+    Messages that cannot be read are skipped. Raises OSError if descriptors or memory are short (see `PassingOver`).
+    """
     names: dict[bytes, float] = {}
     for time, entry in messages:
-        try:
+        with PassingOver(), contextlib.suppress(GoneError, UnreadableMessageError):
             raw = message_file.read_message(entry, most=MOST_BYTES)[0]
-        except (GoneError, TooLargeError, OSError):
-            continue
-        names.update(dict.fromkeys(map(name_key, recipients(raw)), time))
+            names.update(dict.fromkeys(map(name_key, recipients(raw)), time))
     return names
 
 

@@ -84,7 +84,6 @@ class PendingLabels:
         A label may still be pending after a crash, after an error of the label store, or because the message is large.
         """
         maildir = mailbox.path
-        self.maildirs.discard(maildir)
         names: dict[str, dict[int, ListedFile]] = {}
         for message in self._state.pending(maildir):
             copies = [one for one in self._state.copies(maildir, message.content) if not one[1].flags & FlagSet.DELETED]
@@ -97,6 +96,7 @@ class PendingLabels:
                 return
             del raw  # otherwise two messages are in memory while the next message is read
             yield
+        self.maildirs.discard(maildir)  # not before, because an error may end the loop
         if maildir in self._added:
             # Labels that replaced others are learned together, before the next message comes.
             self._added.discard(maildir)

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from interruption import Interruption
@@ -13,8 +14,13 @@ from maildirs import make
 from tracked_maildir import TrackedMaildir, delivered
 
 from spamlstm.maildir.content_id import content_id
+from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 
 CALLS = ("open", "scandir", "stat", "dup")
+
+
+def fail():
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 @pytest.fixture
@@ -31,10 +37,6 @@ def test_descriptors_are_short_during_a_visit(memory, always):
 
     A folder that could not be read was not removed, and a file that could not be opened is read at the next visit.
     """
-
-    def fail():
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
     for number in itertools.count():
         maildir = TrackedMaildir(make(memory / "Maildir"), memory / "state").visited()
         spam, missed = delivered(maildir, "spam"), delivered(maildir, "ham")
@@ -54,4 +56,29 @@ def test_descriptors_are_short_during_a_visit(memory, always):
             shutil.rmtree(path)
         if not interruption.happened:
             assert number > 30
+            return
+
+
+def test_descriptors_are_short_while_a_pending_label_is_added(memory):
+    """A label that could not be added is added at the next visit, also if no folder has changed."""
+    for number in itertools.count():
+        maildir = TrackedMaildir(make(memory / "Maildir"), memory / "state").visited()
+        missed = delivered(maildir, "ham")
+        maildir.move(missed, maildir.junk)
+        with patch.object(LabelStores, "add_label", side_effect=StoreUnavailableError):
+            for _ in range(2):
+                maildir.look()
+                maildir.wait()
+        assert maildir.labels() == {}
+        with Interruption(number, fail, calls=CALLS) as interruption:
+            maildir.look()
+        maildir.wait()
+        maildir.look()
+        assert maildir.labels() == {content_id(missed): "spam"}, number
+        maildir.label_stores.close()
+        maildir.mailbox_state.close()
+        for path in (maildir.root, maildir.state):
+            shutil.rmtree(path)
+        if not interruption.happened:
+            assert number > 10
             return

@@ -1,14 +1,17 @@
 """Sent folders: the recipients of new sent mail become known, and nothing else is learned from sent mail."""
 
+import errno
 import os
 import sqlite3
 
 import pytest
+from interruption import Interruption
 from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.features.sender_identity import name_key
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.maildir import message_file
 
 
 def sent_to(name: str) -> bytes:
@@ -74,6 +77,32 @@ def test_without_a_label_store_nothing_is_stored(maildir):
     put(maildir, "one")
     maildir.look()
     assert LabelStore.find(maildir.state) is None
+
+
+def test_descriptors_are_short(maildir):
+    """Whichever call fails, the messages are read at the next visit."""
+
+    def fail():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    expected = set()
+    for number in range(30):
+        put(maildir, f"name{number}")
+        expected.add(name_key(f"name{number}.example"))
+        with Interruption(number, fail, calls=("open", "scandir", "stat", "dup")):
+            maildir.look()
+        maildir.look()
+        assert known(maildir) == expected, number
+
+
+def test_sent_mail_that_cannot_be_decompressed(maildir, monkeypatch):
+    """A compressed message without the package for it is skipped, and does not stop the learning of its Maildir."""
+    put(maildir, "one").write_bytes(b"\x28\xb5\x2f\xfd compressed")
+    put(maildir, "two")
+    monkeypatch.setattr(message_file, "missing_package", lambda raw: "zstd" if raw.startswith(b"\x28") else "")
+    maildir.look()
+    assert known(maildir) == {name_key("two.example")}
+    assert maildir.label_stores.status.failed == 0
 
 
 def test_a_store_that_cannot_be_used_now(maildir):

@@ -4,7 +4,7 @@ import os
 import string
 from collections.abc import Sequence
 
-from spamlstm.maildir.entry import open_plain
+from spamlstm.maildir.entry import PassingOver, open_plain
 from spamlstm.maildir.opened import OpenFolder
 
 # The file `dovecot-keywords` of a folder lists the keywords that its lower-case flag letters stand for, one keyword a
@@ -18,12 +18,14 @@ HAM_WORDS = ("$NotJunk", "NonJunk")
 
 
 def keyword_names(folder: OpenFolder) -> dict[str, str]:
-    """Return the keyword of each letter in `folder`. The dict is empty if the list is missing or cannot be read."""
-    try:
+    """Return the keyword of each letter in `folder`. The dict is empty if the list is missing or cannot be read.
+
+    Raises OSError if descriptors or memory are short (see `PassingOver`).
+    """
+    found: dict[str, str] = {}
+    lines: list[str] = []
+    with PassingOver():
         lines = _keyword_list(folder).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return {}
-    found = {}
     for line in lines:
         number, _, word = line.partition(" ")
         if word and number.isascii() and number.isdecimal() and len(number) < 3 and int(number) < 26:

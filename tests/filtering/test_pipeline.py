@@ -2,9 +2,11 @@
 
 # ruff: noqa: PTH104, PTH116, PTH118  as in maildir
 
+import errno
 import os
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
 import on_disk
 import pytest
@@ -14,6 +16,7 @@ from maildirs import size_in
 from spamlstm.config import Action, Config, MaildirConfig
 from spamlstm.filtering.outcome import Status
 from spamlstm.filtering.undo import UndoStatus
+from spamlstm.maildir import keywords
 from spamlstm.maildir.names import Name
 from spamlstm.verdict import Verdict
 
@@ -71,6 +74,23 @@ def test_what_a_reader_had_keeps_its_bytes(inbox):
     ((part, text),) = one.names(one.junk)
     assert (part, Name.parse(text).info) == ("cur", "2,FSd")
     assert os.stat(os.path.join(one.junk, part, text)).st_ino == inode
+
+
+def test_keywords_that_cannot_be_read_for_want_of_descriptors(inbox, monkeypatch):
+    """A message keeps its keywords: it is filed when the list of the keywords can be read again."""
+    one = inbox(catch_up="all")
+    on_disk.create_folder(one.root, one.junk)
+    for folder in (one.root, one.junk):
+        Path(folder, "dovecot-keywords").write_text("0 work\n")
+    one.deliver(part="cur", name="1.host:2,Sa")
+    with monkeypatch.context() as patched:
+        error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        patched.setattr(keywords, "_keyword_list", Mock(side_effect=error))
+        assert statuses(one.run()) == [Status.FAILED]
+    one.clock.now += 1000
+    assert statuses(one.run()) == [Status.DONE]
+    ((_, text),) = one.names(one.junk)
+    assert Name.parse(text).info == "2,Sa"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ A bare `pip install` can install them into another environment, and the environm
 """
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import re
 import shlex
@@ -46,6 +45,8 @@ def _need(name: str) -> str:
     """Return a package that is missing or has an unsuitable version, in words, or an empty string."""
     if not is_installed(name):
         return name
+    import importlib.metadata  # loads the package email, which the daemon does not need
+
     # The metadata may be missing or incomplete, after an interrupted installation. Then the version is not known.
     version = None
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, KeyError):

@@ -97,8 +97,9 @@ def test_a_folder_that_is_not_read_for_want_of_descriptors(root):
 
     make(Path(root, "[Gmail]", "Spam"))
     for number, call in ((1, "scandir"), (0, "stat")):
+        mailbox = on_disk.opened(root).mailbox
         with Interruption(number, fail, calls=(call,)), pytest.raises(OSError, match="Too many open files"):
-            junk_folder.junk_folder(on_disk.opened(root).mailbox)
+            junk_folder.junk_folder(mailbox)
 
 
 def test_a_directory_that_is_no_folder(root):

@@ -354,10 +354,11 @@ pathlib.Path(sys.argv[1]).touch()
 time.sleep(60)
 """
 END = """
-import sys
+import signal, sys
 from spamlstm.learning.retrain_files import work_folder
 from spamlstm.learning.training_process import ended_by_signals, run_trainer
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 with ended_by_signals(), work_folder() as (work, lock):
     (work / "1.eml").touch()
     run_trainer([sys.executable, "-c", *sys.argv[1:]], lock=lock)
@@ -390,6 +391,7 @@ CLEAN_UP = """
 import signal, sys
 from spamlstm.learning.training_process import ended_by_signals
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 first, second = map(int, sys.argv[1:])
 with ended_by_signals():
     try:

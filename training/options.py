@@ -92,12 +92,13 @@ def chosen_recipe(
     for name, share, wanted in (("synthetic", synthetic_share, synthetic), ("evaded", evaded_share, evaded)):
         if share is not None and not wanted:
             raise UserError(f"--{name}-share has no effect without --{name}; add it, or leave out the share")
+    recipe = Recipe(NetworkConfig(vocabulary=vocabulary))
     return replace(
-        Recipe(NetworkConfig(vocabulary=vocabulary)),
+        recipe,
         epochs=epochs,
         per_epoch=per_epoch,
-        synthetic=0.3 if synthetic_share is None else synthetic_share,
-        disguised=0.06 if evaded_share is None else evaded_share,
+        synthetic=recipe.synthetic if synthetic_share is None else synthetic_share,
+        disguised=recipe.disguised if evaded_share is None else evaded_share,
         seed=seed,
     )
 

@@ -4,6 +4,7 @@ The brands, their domains and the sources of the list are in data/brands.txt.
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from spamlstm.features.domains import data_lines
@@ -30,16 +31,20 @@ def _by_first_word() -> dict[str, list[str]]:
 
 @cache
 def _by_domain() -> dict[str, frozenset[str]]:
-    brands: dict[str, frozenset[str]] = {}
-    for brand, domains in _brands().items():
-        for domain in domains:
-            brands[domain] = brands.get(domain, frozenset()) | {brand}
-    return brands
+    return _gathered((domain, brand) for brand, domains in _brands().items() for domain in domains)
 
 
 @cache
-def _by_label() -> dict[str, str]:
-    return {_SIGNS.sub("", brand.lower()): brand for brand in _brands()}
+def _by_label() -> dict[str, frozenset[str]]:
+    return _gathered((_SIGNS.sub("", brand.lower()), brand) for brand in _brands())
+
+
+def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Return the brands of each name, from pairs of a name and a brand."""
+    brands: dict[str, frozenset[str]] = {}
+    for name, brand in pairs:
+        brands[name] = brands.get(name, frozenset()) | {brand}
+    return brands
 
 
 def brands_in(text: str) -> tuple[str, ...]:
@@ -69,11 +74,7 @@ def belongs(brand: str, organisation: str) -> bool:
     A brand also owns the domain that consists of its name and the zone of a country (`amazon.de`, `paypal.com.br`), and
     the top-level domain of its name (`mail.dhl`). A government owns all domains in its zone (`www.gov.uk`).
     """
-    label, _, zone = organisation.partition(".")
-    if not {organisation, zone}.isdisjoint(_brands().get(brand, ())):
-        return True
-    name = _SIGNS.sub("", brand.lower())
-    return zone == name or (label == name and _is_national(zone))
+    return brand in _brands_of(organisation)
 
 
 def have_brand_in_common(organisation: str, other: str) -> bool:
@@ -84,10 +85,11 @@ def have_brand_in_common(organisation: str, other: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _brands_of(organisation: str) -> frozenset[str]:
+    """Return the brands to which a registrable domain belongs."""
     label, _, zone = organisation.partition(".")
     names = (zone, label if _is_national(zone) else "")
-    named = frozenset(_by_label()[name] for name in names if name in _by_label())
-    return named.union(*(_by_domain().get(domain, ()) for domain in (organisation, zone)))
+    by_name = [_by_label().get(name, ()) for name in names]
+    return frozenset().union(*by_name, *(_by_domain().get(domain, ()) for domain in (organisation, zone)))
 
 
 def _is_national(zone: str) -> bool:

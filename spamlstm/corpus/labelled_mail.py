@@ -14,14 +14,16 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from spamlstm.corpus.paths import NO_MAIL, UnreadablePath, find_messages
+from spamlstm.corpus.paths import MOST_BYTES, NO_MAIL, UnreadablePath, find_messages, read_most
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.files import open_regular
 
 LABELS = ("ham", "spam")
 INDEX = "index.tsv"
+# The largest size of an index, which is read into memory. The index of a million messages has about 100 MB.
+MOST_INDEX_BYTES = 512 << 20
 ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(xz|gz|bz2)|txz|tgz)$")
 # The errors for damaged files. A truncated gzip or xz file raises EOFError, a truncated tar file raises ReadError.
 _DAMAGE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
@@ -45,8 +47,9 @@ def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
     spam/. These two folders contain mail files, Maildirs and mboxes at any depth. With `label`, or with ':ham' or
     ':spam' at its end, `path` may also be one Maildir, one mbox, one folder of mail files or one mail file.
 
-    Only the index and one message are in memory. Raises NoInputError immediately if `path` does not exist. Raises
-    DataError if `path` is not labelled mail, immediately if possible and otherwise during the iteration.
+    Only the index and one message, truncated to MOST_BYTES + 1 bytes, are in memory. Raises NoInputError immediately if
+    `path` does not exist. Raises DataError if `path` is not labelled mail, immediately if possible and otherwise during
+    the iteration.
     """
     path, label = split_label(path, label)
     archive = path.is_file() and ARCHIVE_NAME.search(path.name)
@@ -152,13 +155,23 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 archive.members.clear()  # type: ignore[attr-defined]  # otherwise all members stay in memory
                 name = _member_name(member)
                 if name is not None and (content := archive.extractfile(member)) is not None:
-                    yield name, content.read()
+                    yield name, _content(content, member.size, is_index=name == INDEX, where=f"{path}: {INDEX}")
             _read_out(archive)
     except _DAMAGE as error:
         why = str(error).partition(":\n")[0]  # without a list of all formats that were tried
         raise DataError(f"{path}: the archive is damaged or truncated ({why})") from error
     except OSError as error:
         raise NoInputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _content(stream: IO[bytes], size: int, *, is_index: bool, where: str) -> bytes:
+    """Return a message, truncated to MOST_BYTES + 1 bytes, or a complete index.
+
+    `size` is the number of bytes in the stream. Raises DataError if an index is too large.
+    """
+    if is_index and size > MOST_INDEX_BYTES:
+        raise DataError(f"{where}: is larger than {MOST_INDEX_BYTES >> 20} MiB; divide the corpus into several")
+    return read_most(stream, MOST_INDEX_BYTES if is_index else MOST_BYTES + 1)
 
 
 def _read_out(archive: tarfile.TarFile) -> None:
@@ -234,7 +247,7 @@ def _folder(path: Path) -> Iterator[Labelled]:
 
 
 def _indexed(path: Path) -> Iterator[Labelled]:
-    entries = _parse_index(_bytes(path / INDEX), where=str(path / INDEX), source=path.resolve().name)
+    entries = _parse_index(_bytes(path / INDEX, is_index=True), where=str(path / INDEX), source=path.resolve().name)
     return (replace(entry, raw=_bytes(path / "mail" / f"{entry.id}.eml")) for entry in entries)
 
 
@@ -264,10 +277,10 @@ def _all_of(path: Path, label: str, *, source: str, above: Path) -> Iterator[Lab
         yield Labelled(os.path.relpath(found.name, above), label, source, "", raw)
 
 
-def _bytes(file: Path) -> bytes:
+def _bytes(file: Path, *, is_index: bool = False) -> bytes:
     try:
         with open_regular(file) as stream:
-            return stream.read()
+            return _content(stream, os.fstat(stream.fileno()).st_size, is_index=is_index, where=str(file))
     except FileNotFoundError as error:
         raise DataError(f"{file}: this file is in the index but does not exist") from error
     except OSError as error:

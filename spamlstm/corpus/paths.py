@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from spamlstm.corpus import mbox
 from spamlstm.errors import reason_of
@@ -48,9 +48,9 @@ class FileMessage:
         most = MOST_BYTES + 1 if self.length is None else min(self.length, MOST_BYTES + 1)
         with open_regular(self.path, follow=not self.delivered) as stream:
             if not self.start:
-                return decompressed(_read_most(stream, most), most=MOST_BYTES)
+                return decompressed(read_most(stream, most), most=MOST_BYTES)
             stream.seek(self.start)
-            raw = _read_most(stream, most)
+            raw = read_most(stream, most)
             # A truncated message is not unquoted, because callers recognise it by its length of MOST_BYTES + 1.
             return raw if len(raw) > MOST_BYTES else mbox.unquoted(raw)
 
@@ -105,12 +105,13 @@ def find_messages(paths: list[str], *, stdin: BinaryIO | None = None, skips: Ski
 
 def _from_stdin(stdin: BinaryIO) -> Found:
     try:
-        return GivenMessage(STDIN, decompressed(_read_most(stdin, MOST_BYTES + 1), most=MOST_BYTES))
+        return GivenMessage(STDIN, decompressed(read_most(stdin, MOST_BYTES + 1), most=MOST_BYTES))
     except OSError as error:
         return UnreadablePath(STDIN, reason_of(error))
 
 
-def _read_most(stream: BinaryIO, most: int) -> bytes:
+def read_most(stream: IO[bytes], most: int) -> bytes:
+    """Return the bytes of a stream up to its end, or the first `most` bytes. Raises OSError if they cannot be read."""
     blocks, left = [], most
     while left and (block := stream.read(min(left, _BLOCK))):
         blocks.append(block)
@@ -124,7 +125,7 @@ def _file(path: str) -> Iterator[Found]:
         with open_any(path) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 # A pipe of the shell can be opened only once, so it is read immediately.
-                yield GivenMessage(path, decompressed(_read_most(stream, MOST_BYTES + 1), most=MOST_BYTES))
+                yield GivenMessage(path, decompressed(read_most(stream, MOST_BYTES + 1), most=MOST_BYTES))
                 return
             head = stream.read(mbox.HEAD)
     except OSError as error:
@@ -261,7 +262,7 @@ def _if_mail(path: str) -> Iterator[Found]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open_regular(path) as stream:
-            head = _read_most(stream, mbox.HEAD)
+            head = read_most(stream, mbox.HEAD)
     except OSError as error:
         yield UnreadablePath(path, reason_of(error))
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spamlstm.corpus import labelled_mail
+from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError
 
 HEADER = "id\tlabel\tsource\tdate\n"
@@ -68,6 +69,45 @@ def test_truncated_archive(tmp_path: Path, suffix: str, mode: str, kept: float) 
     end = len(whole) if mode != "w" else 512 * (2 + 9 * 7)  # only padding follows in a plain tar
     path.write_bytes(whole[: int(end * kept)])
     with pytest.raises(DataError, match=r"cut\.tar"):
+        list(labelled_mail.read_labelled(path))
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_large_messages_are_truncated(tmp_path: Path, kind: str) -> None:
+    """Of a message of any size, an archive or a folder with an index reads as much as of a single file."""
+    size = MOST_BYTES + (2 << 20)
+    lines = index("a\tspam\ts\t", "b\tham\ts\t")
+    if kind == "archive":
+        with tarfile.open(tmp_path / "large.tar", "w") as out, (tmp_path / "zeros").open("wb+") as zeros:
+            zeros.truncate(size)
+            for name, content in (("mail/b.eml", zeros), ("index.tsv", io.BytesIO(lines)), ("mail/a.eml", zeros)):
+                member = tarfile.TarInfo(name)
+                member.size = content.seek(0, io.SEEK_END)
+                content.seek(0)
+                out.addfile(member, content)
+        path = tmp_path / "large.tar"
+    else:
+        path = tmp_path
+        (path / "mail").mkdir()
+        (path / "index.tsv").write_bytes(lines)
+        for name in "ab":
+            with (path / "mail" / f"{name}.eml").open("wb") as out:
+                out.truncate(size)
+    assert [len(one.raw) for one in labelled_mail.read_labelled(path)] == [MOST_BYTES + 1] * 2
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_an_index_that_is_too_large_is_refused(tmp_path: Path, kind: str) -> None:
+    """An index that would not fit into memory is an error that names the index. It is not read."""
+    path = tmp_path / "large.tar" if kind == "archive" else tmp_path
+    if kind == "archive":
+        member = tarfile.TarInfo("index.tsv")
+        member.size = labelled_mail.MOST_INDEX_BYTES + 1
+        path.write_bytes(member.tobuf())
+    else:
+        with (path / "index.tsv").open("wb") as out:
+            out.truncate(labelled_mail.MOST_INDEX_BYTES + 1)
+    with pytest.raises(DataError, match=r"index\.tsv: is larger than 512 MiB"):
         list(labelled_mail.read_labelled(path))
 
 

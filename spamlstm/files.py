@@ -154,9 +154,19 @@ def sync_folder(folder: str | Path) -> None:
     """Make the file names in a folder durable (fsync)."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        sync_names(handle)
     finally:
         os.close(handle)
+
+
+def sync_names(folder: int) -> None:
+    """Make the file names in an open folder durable (fsync), on file systems that can do so."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        # Some file systems, such as those of virtual machines, refuse to sync any folder. SQLite ignores that too.
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def write_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
@@ -194,7 +204,7 @@ def replacement(path: Path, *, mode: int | None = None, durable: bool = True) ->
                 os.unlink(temporary, dir_fd=folder)
             raise
         if durable:
-            os.fsync(folder)
+            sync_names(folder)
     finally:
         os.close(folder)
 

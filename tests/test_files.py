@@ -1,6 +1,9 @@
 """Files and folders: made private, replaced whole, opened only if they are regular."""
 
+import contextlib
+import errno
 import os
+import stat
 from functools import partial
 
 import pytest
@@ -65,6 +68,22 @@ def test_order_on_disk(tmp_path, monkeypatch, durable):
         monkeypatch.setattr(os, name, partial(_noted, calls, name, getattr(os, name)))
     files.write_file(tmp_path / "x", "new", durable=durable)
     assert calls == (["fsync", "rename", "fsync"] if durable else ["rename"])
+
+
+def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
+    """Some network file systems refuse to sync folders (EINVAL). Files are replaced there too. Other errors are kept."""
+    for number, expected in ((errno.EINVAL, contextlib.nullcontext()), (errno.EIO, pytest.raises(OSError))):
+        monkeypatch.setattr(os, "fsync", partial(_refused_for_folders, os.fsync, number))
+        with expected:
+            files.write_file(tmp_path / "x", "new")
+        with expected:
+            files.sync_folder(tmp_path)
+
+
+def _refused_for_folders(fsync, number, handle):
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        raise OSError(number, os.strerror(number))
+    fsync(handle)
 
 
 def test_only_regular_files_are_opened(tmp_path):

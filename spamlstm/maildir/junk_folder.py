@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
-from spamlstm.files import CREATE
+from spamlstm.files import CREATE, sync_names
 from spamlstm.maildir.entry import PassingOver, RefusedError
 from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
 from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
@@ -186,7 +186,7 @@ def create_folder(folder: OpenFolder) -> None:
         _make_marker(folder.handle(), like)
         for depth in range(len(levels), -1, -1):
             with mailbox.entered("/".join(levels[:depth])) as handle:
-                os.fsync(handle)
+                sync_names(handle)
 
 
 def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_result) -> None:

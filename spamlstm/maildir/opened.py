@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Literal, Self
 
-from spamlstm.files import DIRECTORY, Closable, open_directory
+from spamlstm.files import DIRECTORY, Closable, open_directory, sync_names
 from spamlstm.maildir.entry import Entry, RefusedError
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, Name, Part
 from spamlstm.maildir.owner import Owner
@@ -248,7 +248,7 @@ class OpenFolder:
 
     def sync(self, part: AnyPart | Literal[""]) -> None:
         """Make the names in a part durable (fsynced)."""
-        os.fsync(self.handle(part))
+        sync_names(self.handle(part))
 
     def close(self) -> None:
         """Close the descriptors. They are opened again at the next use."""

@@ -2,8 +2,10 @@
 
 # ruff: noqa: PTH101  as in maildir
 
+import errno
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -131,6 +133,22 @@ def test_another_file_system(disk, tmp_path, inbox):
         assert "different file systems" in outcome.failure
     finally:
         subprocess.run(["umount", "-l", one.junk], check=True)
+
+
+def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
+    """On a file system that refuses to sync folders, such as some network file systems, spam is tagged and filed."""
+    one = Inbox(make(tmp_path / "Maildir"), tmp_path / "state").watch()
+    one.deliver()
+    sync = os.fsync
+
+    def refused(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", refused)
+    assert statuses(one.run()) == [Status.DONE]
+    assert (len(one.names()), len(one.names(one.junk))) == (0, 1)
 
 
 @contextmanager

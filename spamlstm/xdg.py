@@ -12,6 +12,22 @@ FILTER_SOCKET = "filter.sock"
 """The socket in the state folder on which a running daemon serves `spamlstm filter`."""
 
 
+def with_home(path: str) -> str:
+    """Return `path` with ~ and ~user resolved. They are unchanged if there is no such user.
+
+    A $HOME that is empty or relative is treated as not set, as systemd does: ~ is the home folder in the user database.
+    """
+    if path.partition("/")[0] != "~" or os.environ.get("HOME", "").startswith("/"):
+        return os.path.expanduser(path)  # noqa: PTH111  pathlib raises RuntimeError for an unknown user
+    import pwd  # only needed without $HOME
+
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return path
+    return home.rstrip("/") + path[1:] or "/"
+
+
 def xdg_folder(variable: str, default: str) -> str:
     """Return the path of spamlstm's folder in an XDG base directory.
 
@@ -19,7 +35,7 @@ def xdg_folder(variable: str, default: str) -> str:
     """
     named = os.environ.get(variable, "")
     # The XDG specification requires that a relative path is ignored.
-    base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  pathlib may raise RuntimeError
+    base = named if named.startswith("/") else with_home(default)
     # A user without a home folder (no $HOME and no entry in the user database) has no files of their own. The current
     # folder must not be used in its place.
     return f"{base if base.startswith('/') else _NO_HOME}/spamlstm"

@@ -71,7 +71,7 @@ def test_order_on_disk(tmp_path, monkeypatch, durable):
 
 
 def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
-    """Some network file systems refuse to sync folders (EINVAL). Files are replaced there too. Other errors are kept."""
+    """Some network file systems refuse to sync folders (EINVAL). Files are replaced there too."""
     for number, expected in ((errno.EINVAL, contextlib.nullcontext()), (errno.EIO, pytest.raises(OSError))):
         monkeypatch.setattr(os, "fsync", partial(_refused_for_folders, os.fsync, number))
         with expected:

@@ -45,6 +45,7 @@ from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
 from spamlstm.model.registry import find_bundle
 from spamlstm.wording import counted
+from spamlstm.xdg import with_home
 
 _ENCRYPTION = {TlsMode.TLS: "TLS", TlsMode.STARTTLS: "STARTTLS", TlsMode.NONE: "not encrypted"}
 _MADE_BY_SYSTEMD = ("/run/", "/var/run/", "/var/lib/")
@@ -197,7 +198,7 @@ def _account(config: Config, account: ImapConfig) -> Iterator[_Line]:
     setting = "password_command" if account.auth is AuthMethod.PLAIN else "token_command"
     command = account.password_command or account.token_command or ("",)
     # The program is not named, because some users write the password itself here.
-    if shutil.which(Path(command[0]).expanduser()) is None:
+    if shutil.which(with_home(command[0])) is None:
         why = f"the program of {setting} is not found; install it, or write its full path"
         yield _Line(f"    not used: {why}", _Kind.OBSTACLE)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from spamlstm.config.values import MaildirConfig
 from spamlstm.files import open_directory
+from spamlstm.xdg import with_home
 
 Glob = Callable[[str], Iterable[str]]
 
 
 def absolute(path: str) -> str:
     """Return `path` with ~ and ~user resolved and slashes normalised. ~user is unchanged if no such user exists."""
-    normal = os.path.normpath(os.path.expanduser(path))  # noqa: PTH111  pathlib raises for an unknown user
+    normal = os.path.normpath(with_home(path))
     # As POSIX permits, normpath keeps two slashes at the beginning. In Linux they mean the same as one.
     return normal[1:] if normal.startswith("//") else normal
 

@@ -65,14 +65,15 @@ def test_check_says_why_the_daemon_cannot_open_a_listener(spamlstm, tmp_path):
     ]
 
 
-def test_check_names_a_folder_or_program_that_is_missing(spamlstm, tmp_path):
+@pytest.mark.parametrize("program", ["hunter2", "~no-such-user/hunter2"])
+def test_check_names_a_folder_or_program_that_is_missing(spamlstm, tmp_path, program):
     """The folder of a socket or metrics file and the program with a password are found before the daemon needs them.
 
     systemd creates some folders when the daemon starts. The program is not named, as it may be the password itself.
     """
     (tmp_path / "c.toml").write_text(
         f'[metrics]\ntextfile = "{tmp_path}/none/s.prom"\n[filter]\nlisten = "unix:{tmp_path}/none/f"\n'
-        '[spamd]\nlisten = "unix:/run/no-such-folder/s"\n' + ACCOUNT.replace("cat", "hunter2")
+        '[spamd]\nlisten = "unix:/run/no-such-folder/s"\n' + ACCOUNT.replace("cat", program)
     )
     status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
     assert (status, "has 3 problems" in output, "hunter2" in output) == (78, True, False)

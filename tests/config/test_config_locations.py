@@ -1,11 +1,14 @@
 """Default paths: the user's file before the system's, found without loading anything."""
 
+import os
+import pwd
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 from spamlstm.config import locations
+from spamlstm.config.maildirs import absolute
 
 
 @pytest.mark.parametrize("xdg", ["", "/somewhere/else"])
@@ -35,6 +38,19 @@ def test_no_home_folder(monkeypatch, home):
     monkeypatch.setattr("os.getuid", lambda: 54_321)  # a user without an entry in the user database
     for path in (locations.user_file(), locations.state_dir(), locations.models_dir()):
         assert str(path).startswith("/nonexistent/")
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_a_home_that_is_no_absolute_path(monkeypatch, home):
+    """The home folder is then that of the user database, also for Maildirs, as if HOME were not set."""
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", home)
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    assert locations.user_file() == Path(own, ".config/spamlstm/config.toml")
+    assert locations.state_dir() == Path(own, ".local/state/spamlstm")
+    assert absolute("~/Maildir") == f"{own}/Maildir"
+    assert absolute("~") == own
 
 
 def test_the_first_existing_file_is_used(monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ import time
 from spamlstm.config import AuthMethod, ImapConfig
 from spamlstm.errors import reason_of
 from spamlstm.maildir.owner import IDENTITY
+from spamlstm.xdg import with_home
 
 # A command may ask a token server. A command that waits for a person never ends in a daemon.
 COMMAND_TIMEOUT = 60.0
@@ -39,7 +40,7 @@ def secret_of(
         # While the process acts as the owner of a Maildir, the command would run as that user.
         with IDENTITY:
             process = subprocess.Popen(  # noqa: S603  the user chose the command
-                [os.path.expanduser(word) for word in command[:1]] + list(command[1:]),  # noqa: PTH111  as for Maildirs
+                [*map(with_home, command[:1]), *command[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

@@ -1,10 +1,13 @@
 """Check that only this user and root can change the state folder and the configuration, as sshd does for its files."""
 
+import contextlib
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.errors import ConfigError, UserError
+from spamlstm.errors import ConfigError, UserError, reason_of
 from spamlstm.files import DIRECTORY, make_private
 
 
@@ -12,13 +15,14 @@ def secured(folder: Path) -> bool:
     """Create the state folder if it is missing, and make it private to this user.
 
     Return True if other users could read the folder and its mode was changed. Raises ConfigError with instructions if
-    the folder is a file or a link or belongs to another user, or if other users can write to the folder or a folder
-    above it. Such users may have put files there.
+    the folder cannot be created, is a file or a link or belongs to another user, or if other users can write to the
+    folder or a folder above it. Such users may have put files there.
     """
-    # Check first and then create the folder, because the path may contain a link of another user.
-    _check_above(folder, what=f"the state folder {folder}")
     try:
-        make_private(folder)
+        with _permitted(folder, "created"):
+            # Check first and then create the folder, because the path may contain a link of another user.
+            _check_above(folder, what=f"the state folder {folder}")
+            make_private(folder)
     except (FileExistsError, NotADirectoryError) as error:
         raise ConfigError(
             f"the state folder {folder} cannot be used, because it or a folder above it is not a folder; name another "
@@ -39,12 +43,26 @@ def secured(folder: Path) -> bool:
         )
     if not status.st_mode & 0o077:
         return False
-    handle = os.open(folder, DIRECTORY)
-    try:
-        os.fchmod(handle, 0o700)
-    finally:
-        os.close(handle)
+    with _permitted(folder, "made private"):
+        handle = os.open(folder, DIRECTORY)
+        try:
+            os.fchmod(handle, 0o700)
+        finally:
+            os.close(handle)
     return True
+
+
+@contextlib.contextmanager
+def _permitted(folder: Path, what: str) -> Iterator[None]:
+    """Raise ConfigError with instructions if this user may not do in the context what is to be done with the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise ConfigError(
+            f"the state folder {folder} cannot be {what} ({reason_of(error)}); name another folder with --state"
+        ) from error
 
 
 def open_private(path: Path) -> int:
@@ -163,8 +181,10 @@ def _check_above(path: Path, *, what: str) -> None:
     for folder in {*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents}:  # noqa: PTH100
         try:
             status = os.stat(folder)  # noqa: PTH116  many times faster
-        except FileNotFoundError:
-            continue  # the folder will be created with mode 0700
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # the folder will be created with mode 0700, or cannot be created
+        if not stat.S_ISDIR(status.st_mode):
+            continue  # such as /dev/null, the home folder of some users
         if status.st_uid not in trusted:
             raise ConfigError(
                 f"{what} is below {folder}, which belongs to {_user(status.st_uid)}, who can replace it; use a folder"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm.config.ownership import open_private, secured
-from spamlstm.errors import TemporaryError
+from spamlstm.errors import TemporaryError, reason_of
 from spamlstm.filtering import journal
 from spamlstm.filtering.failures import emit
 from spamlstm.tracking import state_database
@@ -25,8 +25,8 @@ def hold(state: Path) -> Iterator[None]:
     locks are never stale. The lock file is never removed. Otherwise one program could lock the removed file, which it
     still has open, while another program locks a new file.
 
-    Raises TemporaryError, which names the other process, if another process holds the lock. Raises ConfigError, which
-    says what to do, if other users can change the folder.
+    Raises TemporaryError if another process holds the lock, which it names, or if the file system gives no locks.
+    Raises ConfigError, which says what to do, if the folder cannot be created or other users can change it.
     """
     if secured(state):
         emit(logging.INFO, "state-made-private", state=state, why="other users could read it")
@@ -36,6 +36,11 @@ def hold(state: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise TemporaryError(f"another spamlstm{_holder(handle)} uses {state}; stop it first") from error
+        except OSError as error:
+            raise TemporaryError(
+                f"{state / LOCK} cannot be locked ({reason_of(error)}); if this does not pass, name a folder on a local"
+                " disk with --state"
+            ) from error
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)

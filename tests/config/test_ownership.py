@@ -1,6 +1,7 @@
 """A state folder or configuration that others can change is refused with a sentence that says what to do."""
 
 import contextlib
+import errno
 import os
 import pwd
 import subprocess
@@ -71,12 +72,47 @@ def test_a_link_is_refused(state, tmp_path):
         secured(tmp_path / "link")
 
 
-@pytest.mark.parametrize("below", [".", "state"])
+@pytest.mark.parametrize("below", [".", "state", ".local/state/spamlstm"])
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path, below):
-    """If the folder or its parent is a file, the error says so and names the option."""
+    """If the folder or a folder above it is a file, the error says so and names the option."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="not a folder; name another folder with --state"):
         secured(tmp_path / "file" / below)
+
+
+@pytest.mark.parametrize("below", ["state", ".local/state/spamlstm"])
+def test_the_mode_of_a_device_is_not_to_be_changed(below):
+    """The home folder of some users is /dev/null. Nobody is told to change the mode of this file."""
+    with pytest.raises(ConfigError, match="not a folder; name another folder with --state"):
+        secured(Path("/dev/null", below))
+
+
+@only_root
+def test_a_folder_that_cannot_be_made_private(state, monkeypatch):
+    """On a file system without modes that can be changed, the error names the folder and the option."""
+    state.chmod(0o755)
+
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(ConfigError, match=rf"{state} cannot be made private .operation not permitted.; .*--state"):
+        secured(state)
+
+
+@only_root
+@pytest.mark.parametrize("above", ["", "closed"])
+def test_a_folder_that_cannot_be_made(above):
+    """If this user may not create the folder or not enter a folder above it, the error says what to do."""
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o755)
+        Path(home, "closed").mkdir(mode=0o700)
+        os.seteuid(OTHER)
+        try:
+            with pytest.raises(ConfigError, match=r"/state cannot be created .permission denied.; .*--state"):
+                secured(Path(home, above, "state"))
+        finally:
+            os.seteuid(0)
 
 
 @only_root

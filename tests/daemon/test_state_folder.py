@@ -1,5 +1,7 @@
 """One program at a time uses a state folder, and it notices when the folder is removed or replaced."""
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -78,6 +80,20 @@ def test_an_error_names_the_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "pwrite", fail)
     with pytest.raises(OSError, match=f"{tmp_path}/{LOCK}"), hold(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """On a file system that gives no locks, such as NFS without its lock service, the error says what to do."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(TemporaryError, match=rf"{LOCK} cannot be locked .no locks available.; .*--state"),
+        hold(tmp_path),
+    ):
         pass
 
 

@@ -19,12 +19,16 @@ def own_socket(state: Path) -> Iterator[socket.socket]:
     """Yield a socket that listens in the state folder, to which only this user and root can connect.
 
     The caller must hold the lock of the state folder, so that an existing socket file is a remainder. The kernel
-    accepts at most 107 bytes for a path, and the path of the state folder may be longer.
+    accepts at most 107 bytes for a path, and the path of the state folder may be longer. Raises UnavailableError if
+    /proc is not mounted, such as in a chroot.
     """
     folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         (state / FILTER_SOCKET).unlink(missing_ok=True)
-        yield _bound(f"/proc/self/fd/{folder}/{FILTER_SOCKET}", mode=0o600)
+        short = f"/proc/self/fd/{folder}"
+        if not os.path.isdir(short):  # noqa: PTH112  Path.is_dir may raise an error
+            raise UnavailableError("/proc is not mounted; mount it before the daemon starts")
+        yield _bound(f"{short}/{FILTER_SOCKET}", mode=0o600)
     finally:
         os.close(folder)
 

@@ -162,3 +162,14 @@ print("still running")
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_a_start_without_proc(root, environment, maildir):
+    """In a chroot without /proc, the error says that it is missing."""
+    without = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$0" "$@"')
+    if subprocess.run([*without, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root with a mount namespace can hide /proc")
+    command = [*without, sys.executable, "-m", "spamlstm", "run", str(maildir)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 69
+    assert done.stderr.splitlines()[-1] == "spamlstm: /proc is not mounted; mount it before the daemon starts"

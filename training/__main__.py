@@ -330,7 +330,9 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return EX_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; the same command continues after the last finished epoch", BY_SIGNAL + 2)
+        # Fine-tuning takes a minute or two and keeps no epochs.
+        what = "" if arguments[:1] == ["finetune"] else "; the same command continues after the last finished epoch"
+        return _fail(f"interrupted{what}", BY_SIGNAL + 2)
     except ImportError as error:
         return _fail(f"a library cannot be loaded ({error}); install the extra 'train' again", ExitStatus.UNAVAILABLE)
     except OSError as error:

@@ -1,6 +1,7 @@
 """--help: panels, whole summaries, an example for each command; and the closed table of exit statuses."""
 
 import os
+import re
 
 import pytest
 import typer
@@ -90,6 +91,15 @@ def test_the_exit_statuses_are_a_closed_table():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
     assert all(status.meaning for status in ExitStatus)
     assert {kind.exit_status for kind in kinds} <= set(ExitStatus)
+
+
+def test_the_guide_has_the_table_of_exit_statuses(root):
+    """The guide describes the exit statuses in the words of --help and the manual page."""
+    guide = (root / "docs" / "guide.md").read_text()
+    rows = re.findall(
+        r"^\| (\d+) \| (.+) \|$", guide.partition("\n## Exit status\n")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    assert rows == [(str(status.value), status.meaning) for status in ExitStatus]
 
 
 def test_a_report_that_cannot_be_written(spamlstm, tmp_path):

@@ -221,6 +221,18 @@ def test_the_command_makes_a_bundle(tmp_path, capsys):
     assert "epoch 2/2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "continues"), [("fit", True), ("finetune", False)])
+def test_ctrl_c_promises_only_what_is_kept(monkeypatch, capsys, name, continues):
+    """After Ctrl-C, the same command continues, except `finetune`, which keeps nothing and does not promise it."""
+
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "app", interrupted)
+    assert _run(name) == 130
+    assert ("the same command continues" in capsys.readouterr().err) is continues
+
+
 def test_a_wrong_corpus_path_is_an_error(tmp_path, capsys):
     """The status is 66, and the message has the path."""
     assert _run("fit", "--corpus", tmp_path / "nowhere", "--out", tmp_path / "made", *TINY) == NoInputError.exit_status

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLOR_MODES = ("auto", "always", "never")
+# The least width of tables. In less space, rich leaves out whole columns. A narrower terminal wraps the lines.
+LEAST_COLUMNS = 60
 
 
 class OutputSettings:
@@ -75,13 +77,16 @@ def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":
     """Return a rich console for a stream, by default standard output. --color and $NO_COLOR apply to the console."""
     from rich.console import Console
 
-    return Console(
+    made = Console(
         file=stream or sys.stdout,
         highlight=False,
         quiet=quiet,
         force_terminal=True if settings.color == "always" else None,
         color_system=None if settings.color == "never" else "auto",
     )
+    if stream is None:
+        made.width = max(made.width, LEAST_COLUMNS)
+    return made
 
 
 def error_console() -> "Console":

@@ -38,10 +38,10 @@ def spamlstm(tiny, state, capfd, monkeypatch, tmp_path_factory):
 def on_terminal(spamlstm):
     """Run a command line with a terminal as standard input and output; gives (status, what the terminal shows)."""
 
-    def run(*arguments, answer=b""):
+    def run(*arguments, answer=b"", columns=200):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "spamlstm", *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+        environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
         with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
             os.close(theirs)
             os.write(ours, answer)

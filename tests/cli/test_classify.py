@@ -151,6 +151,17 @@ def test_on_a_terminal(on_terminal, folder):
     assert "3 messages: 1 ham, 1 unsure, 1 spam" in shown
 
 
+@pytest.mark.parametrize("command", [("classify",), ("scan", "--dry-run")])
+def test_on_a_narrow_terminal(on_terminal, tmp_path, command):
+    """A table of messages shows the verdict and the file of each message, however narrow the terminal is."""
+    for part in ("new", "cur", "tmp"):
+        (tmp_path / "M" / part).mkdir(parents=True)
+    (tmp_path / "M" / "new" / "1.a").write_bytes(SPAM)
+    status, shown = on_terminal(*command, tmp_path / "M", columns=20)
+    letters = "".join(shown.split())
+    assert (status, "spam" in letters, "1.a" in letters) == (0, True, True)
+
+
 def test_the_command_is_light(python):
     """`import spamlstm.cli` loads neither torch nor the modules that only scoring needs."""
     script = "import sys, spamlstm.cli; print(sorted({'torch', 'numpy', 'onnxruntime', 'rich'} & set(sys.modules)))"

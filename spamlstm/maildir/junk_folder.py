@@ -153,8 +153,8 @@ def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
     """Return whether the directory `name` exists. Raises RefusedError if the directory is a link."""
     try:
         os.close(mailbox.enter(name))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
+        return False  # UnicodeEncodeError: in the locale of this process, no file can have this name
     return True
 
 

@@ -10,6 +10,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from maildirs import by_link, make
 from tiny_bundle import HAM, SPAM
 
 
@@ -149,3 +150,15 @@ def test_an_ascii_standard_output(tiny, tmp_path):
     command = [sys.executable, "-m", "spamlstm", "classify", str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert done.stdout.endswith(b"gr\\xfc\\xdfe/\xff.eml\n")
+
+
+def test_a_junk_folder_that_the_locale_cannot_write(tiny, tmp_path):
+    """In a locale of few characters, spam is filed to a junk folder of any name, as servers write it on disk."""
+    maildir = make(tmp_path / "Maildir")
+    by_link(maildir, "1.spam", SPAM)
+    (tmp_path / "c.toml").write_text(f'[[maildir]]\npath = "{maildir}"\njunk = "Müll €"\n', "utf-8")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "SPAMLSTM_MODEL": str(tiny)}
+    command = [sys.executable, "-m", "spamlstm", "scan", maildir, "--config", str(tmp_path / "c.toml")]
+    done = subprocess.run(command, env={**os.environ, **locale}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(Path(maildir, ".M&APw-ll &IKw-", "new").iterdir())) == 1

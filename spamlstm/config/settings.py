@@ -7,6 +7,7 @@ then returns None.
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def check_path(value: Any, _at: Location) -> str:
         raise UnusableError("contains '**', which would search whole trees; write one * for each level of folders")
     if value.startswith("~") and not absolute(value).startswith("/"):
         raise UnusableError(f"there is no user with the home folder {shown(value.split('/')[0])}")
-    return value
+    return _nameable(value)
 
 
 def check_textfile(value: Any, _at: Location) -> str:
@@ -89,7 +90,7 @@ def check_textfile(value: Any, _at: Location) -> str:
             "must be the path of a file that ends in .prom, such as"
             ' "/var/lib/prometheus/node-exporter/spamlstm.prom" (node_exporter reads only such files)'
         )
-    return str(value)
+    return _nameable(str(value))
 
 
 def check_listen(value: Any, _at: Location) -> str:
@@ -114,7 +115,7 @@ def check_address(value: Any, _at: Location) -> str:
             'must be the path of a Unix socket or an IP address with a port, such as "unix:/run/spamlstm/spamd.sock",'
             ' "127.0.0.1:783" or "[::1]:783"'
         ) from error
-    return str(value)
+    return _nameable(str(value))
 
 
 def check_group(value: Any, _at: Location) -> str:
@@ -128,7 +129,7 @@ def check_password_file(value: Any, _at: Location) -> str:
     """Return the path of a file with a password. Raises UnusableError if the path is invalid."""
     if not isinstance(value, str) or not absolute(value).startswith("/") or "\0" in value:
         raise UnusableError('must be the path of a file that begins with / or ~, such as "/etc/spamlstm/http.password"')
-    return value
+    return _nameable(value)
 
 
 def check_user_maildir(value: Any, at: Location) -> str:
@@ -287,6 +288,18 @@ def suggestion(word: str, known: tuple[str, ...]) -> str:
 
 def _known(known: tuple[str, ...]) -> str:
     return "use one of: " + ", ".join(known)
+
+
+def _nameable(path: str) -> str:
+    """Return the path. Raises UnusableError if no file has it, as the encoding of the locale lacks a character."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise UnusableError(
+            f"has the character {error.object[error.start]!a}, which the encoding of the locale ({error.encoding})"
+            " lacks; set LC_ALL=C.UTF-8"
+        ) from error
+    return path
 
 
 def shown(text: str) -> str:

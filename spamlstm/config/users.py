@@ -68,5 +68,8 @@ def _maildir(config: Config, user: str) -> str | None:
 def _is_name(part: str) -> bool:
     """Return whether `part` can be the name of a folder. Placeholders in names are refused."""
     usable = part.isprintable() and not set(part) & set("/{} ~")
-    size = len(part.encode("utf-8", "surrogatepass"))
+    try:
+        size = len(os.fsencode(part))
+    except UnicodeEncodeError:  # the encoding of the locale lacks a character
+        return False
     return 0 < size <= MOST_NAME and usable and not part.startswith(".")

@@ -1,6 +1,8 @@
 """Paths of `[[maildir]]` sections: which folders they match, and which section applies."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,19 @@ def test_a_link_that_is_replaced_meanwhile(tmp_path, monkeypatch):
     monkeypatch.setattr(maildirs, "folder_identity", swapping)
     sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
     assert list(expand_maildirs(sections)) == [tmp_path / "b"]
+
+
+def test_a_user_whose_name_the_locale_cannot_write():
+    """A user whose name has a character that the encoding of the locale lacks has no Maildir. The name is no error."""
+    script = """
+from spamlstm.config.reading import read_config
+from spamlstm.config.users import maildir_of
+text = '[learning]\\nlabels = "per-maildir"\\nuser_maildir = "/v/{user}"\\n[[maildir]]\\npath = "/v/*"\\n'
+config, problems = read_config(text.encode())
+print(problems, maildir_of(config, "bob"), maildir_of(config, "\\u20ac"))
+"""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **locale}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[] /v/bob None\n"

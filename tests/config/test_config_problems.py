@@ -1,6 +1,8 @@
 """The problems of a configuration: all are reported together, each with its key."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -303,3 +305,21 @@ def test_an_address_for_other_machines_is_permitted_by_name():
 def test_listeners_on_different_addresses(one, other):
     """Listeners may share a host or a port."""
     assert read_config(f"spamd.listen = '{one}'\nhttp.listen = '{other}'".encode())[1] == []
+
+
+def test_paths_that_the_locale_cannot_write():
+    """Each path with a character that the encoding of the locale lacks is a problem, and says what to set."""
+    text = (
+        '[metrics]\ntextfile = "/\u20ac.prom"\n[filter]\nlisten = "unix:/\u20ac"\n[learning]\n'
+        'user_maildir = "/\u20ac/{user}"\n[http]\npassword_file = "/\u20ac"\n[[maildir]]\npath = "/\u20ac"\n'
+    )
+    script = (
+        f"from spamlstm.config.reading import read_config\nfor one in read_config({text!a}.encode())[1]: print(one)"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **locale}, capture_output=True, text=True, check=True
+    )
+    keys = ("metrics.textfile", "learning.user_maildir", "filter.listen", "http.password_file", "maildir[1].path")
+    what = "has the character '\\u20ac', which the encoding of the locale (ascii) lacks; set LC_ALL=C.UTF-8"
+    assert sorted(done.stdout.splitlines()) == sorted(f": {key}: {what}" for key in keys)

@@ -4,6 +4,7 @@ A corpus archive is a tar file with an index (`index.tsv`) and a file `mail/ID.e
 line for each message with its id, label, source and date. A corpus may also be a folder with the same files.
 """
 
+import contextlib
 import gzip
 import lzma
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from spamlstm.corpus.paths import MOST_BYTES, NO_MAIL, UnreadablePath, find_messages, read_most
-from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.errors import DataError, NoInputError, OutputError, UserError, reason_of
 from spamlstm.files import open_regular
 
 LABELS = ("ham", "spam")
@@ -127,7 +128,8 @@ def _archive(path: Path) -> Iterator[Labelled]:
     """Yield the mail of an archive in the order of its index, in one pass. The index may be anywhere in the archive."""
     index: list[Labelled] | None = None
     done = 0
-    with tempfile.TemporaryFile() as file:
+    # `_members` raises no OSError, so an OSError is that of the temporary file.
+    with _temporary_files(path), tempfile.TemporaryFile() as file:
         spool = _Spool(file)
         for name, raw in _members(path):
             if name == INDEX:
@@ -144,6 +146,19 @@ def _archive(path: Path) -> Iterator[Labelled]:
         raise DataError(f"{path}: has no {INDEX}; it is not a corpus archive, or it is truncated")
     if done < len(index):
         raise DataError(f"{path}: mail/{index[done].id}.eml is in its {INDEX} but missing; the archive is incomplete")
+
+
+@contextlib.contextmanager
+def _temporary_files(path: Path) -> Iterator[None]:
+    """Raise OutputError, which says what to do, if the code in the context cannot write its temporary file."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "any folder"
+        raise OutputError(
+            f"{path}: a temporary file cannot be written to {folder} ({reason_of(error)}); name another folder with the"
+            " variable TMPDIR"
+        ) from error
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:

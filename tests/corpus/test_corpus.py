@@ -3,13 +3,15 @@
 import io
 import os
 import tarfile
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.errors import DataError, NoInputError
+from spamlstm.errors import DataError, NoInputError, OutputError
 
 HEADER = "id\tlabel\tsource\tdate\n"
 
@@ -115,6 +117,19 @@ def test_member_missing_from_an_archive_is_named(tmp_path: Path) -> None:
     """The error names the first message of the index that the archive lacks."""
     with pytest.raises(DataError, match=r"mail/b\.eml"):
         list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), MAILS[0], MAILS[2]])))
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_temporary_files_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    """The error names the folder of temporary files, and the variable that names another."""
+    path = archive(tmp_path / "some.tar", [*MAILS, ("index.tsv", THREE)], "w")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if is_full else tmp_path / "missing"))
+    if is_full:
+        monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "wb+"))
+    with pytest.raises(OutputError, match=f"{path}: a temporary file cannot be written to {tempfile.tempdir} .*TMPDIR"):
+        list(labelled_mail.read_labelled(path))
 
 
 def test_archive_without_index_says_so(tmp_path: Path) -> None:

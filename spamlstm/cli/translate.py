@@ -76,6 +76,9 @@ def _translate(error: BaseException) -> int:
         return ExitStatus.BROKEN_PIPE
     if _interrupts or isinstance(error, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
+    if isinstance(error, MemoryError):
+        _say("there is not enough memory; stop other programs, or raise the limit of this process (ulimit -v)")
+        return ExitStatus.TEMPORARY
     if isinstance(error, ImportError):  # before the import below, which may have failed
         return _import_error(error)
     from spamlstm.cli.app import Abort, ClickError

@@ -75,6 +75,20 @@ def test_a_bug_is_reported_in_one_line(spamlstm, folder, monkeypatch):
     assert "Traceback" in spamlstm("classify", "--verbose", folder)[2]
 
 
+def test_a_limit_of_memory_is_no_bug(spamlstm, folder, monkeypatch):
+    """If the memory does not suffice, for example because of `ulimit -v`, the error says so."""
+
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("spamlstm.cli.classify.classify_paths", too_large)
+    status, _, err = spamlstm("classify", folder)
+    assert (status, err) == (
+        75,
+        "spamlstm: there is not enough memory; stop other programs, or raise the limit of this process (ulimit -v)\n",
+    )
+
+
 def test_verbose_and_quiet(spamlstm, folder):
     """--verbose reports the files in use; together with --quiet it is refused, before or after the command."""
     _, _, err = spamlstm("classify", "--verbose", folder)

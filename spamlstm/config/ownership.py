@@ -58,7 +58,7 @@ def _permitted(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in (errno.EACCES, errno.EPERM):
             raise
         raise ConfigError(
             f"the state folder {folder} cannot be {what} ({reason_of(error)}); name another folder with --state"

@@ -1,4 +1,4 @@
-"""Numbers in sentences for users."""
+"""Numbers and paths in sentences for users."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -9,3 +9,10 @@ def counted(number: int, noun: str) -> str:
 def is_or_are(number: int) -> str:
     """Return the verb for a number of things."""
     return "is" if number == 1 else "are"
+
+
+def in_shell(path: object) -> str:
+    """Return a path as a word of a command that a user may copy into a shell. Other users may have chosen the path."""
+    import shlex  # only needed for errors
+
+    return shlex.quote(str(path))

@@ -44,7 +44,7 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
 from spamlstm.model.registry import find_bundle
-from spamlstm.wording import counted
+from spamlstm.wording import counted, in_shell
 from spamlstm.xdg import with_home
 
 _ENCRYPTION = {TlsMode.TLS: "TLS", TlsMode.STARTTLS: "STARTTLS", TlsMode.NONE: "not encrypted"}
@@ -80,7 +80,7 @@ def init_config(path: Path | None, *, group: str | None) -> None:
     """
     target = path or user_file()
     write_default(target, group=group)
-    option = f" --config {target}" if path else ""
+    option = f" --config {in_shell(target)}" if path else ""
     print_summary(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
     if group is not None and (why := why_closed(target.absolute().parent, group)):
         print_summary(why)

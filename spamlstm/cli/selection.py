@@ -11,6 +11,7 @@ from spamlstm.config.locations import personal_dir, state_dir
 from spamlstm.config.maildirs import absolute, expand_maildirs
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir.names import is_maildir
+from spamlstm.wording import in_shell
 
 
 def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool = False) -> Config:
@@ -61,7 +62,9 @@ def existing_state(state: Path | None) -> Path:
     if state is not None and not state.is_dir():
         if state.exists():
             raise NoInputError(f"the state folder {state} is not a folder; check --state")
-        raise NoInputError(f"the state folder {state} does not exist; check --state, or run: mkdir -p -m 700 {state}")
+        raise NoInputError(
+            f"the state folder {state} does not exist; check --state, or run: mkdir -p -m 700 {in_shell(state)}"
+        )
     return state or state_dir()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spamlstm.errors import ConfigError, UserError, reason_of
 from spamlstm.files import DIRECTORY, make_private
+from spamlstm.wording import in_shell
 
 
 def secured(folder: Path) -> bool:
@@ -39,7 +40,7 @@ def secured(folder: Path) -> bool:
     if _others_may_write(status):
         raise ConfigError(
             f"other users can write to the state folder {folder} (mode {_mode(status)}); check its contents, then run: "
-            f"chmod 700 {folder}"
+            f"chmod 700 {in_shell(folder)}"
         )
     if not status.st_mode & 0o077:
         return False
@@ -92,12 +93,12 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in _trusted():
         raise ConfigError(
             f"the configuration {path} belongs to {_user(status.st_uid)}, who can change what spamlstm does for {me};"
-            f" check its contents, then run: chown {me} {path}"
+            f" check its contents, then run: chown {me} {in_shell(path)}"
         )
     if _others_may_write(status):
         raise ConfigError(
             f"other users can change the configuration {path} (mode {_mode(status)}); check its contents, then run: "
-            f"chmod go-w {path}"
+            f"chmod go-w {in_shell(path)}"
         )
     _check_above(path, what=f"the configuration {path}")
 
@@ -108,10 +109,12 @@ def check_private(path: Path, status: os.stat_result) -> None:
     Its group may read the file.
     """
     if status.st_uid not in _trusted():
-        raise ConfigError(f"the file {path} belongs to {_user(status.st_uid)}; run: chown {_user(os.geteuid())} {path}")
+        raise ConfigError(
+            f"the file {path} belongs to {_user(status.st_uid)}; run: chown {_user(os.geteuid())} {in_shell(path)}"
+        )
     if status.st_mode & stat.S_IRWXO or _others_may_write(status):
         raise ConfigError(
-            f"other users can read or change the file {path} (mode {_mode(status)}); run: chmod o=,g-w {path}"
+            f"other users can read or change the file {path} (mode {_mode(status)}); run: chmod o=,g-w {in_shell(path)}"
         )
 
 
@@ -140,7 +143,7 @@ def why_closed(folder: Path, group: str) -> str:
         return ""
     return (
         f"the group {group} may not enter {folder} (mode {_mode(status)}); run as root: "
-        f"chgrp {group} {folder} && chmod g+x {folder}"
+        f"chgrp {group} {in_shell(folder)} && chmod g+x {in_shell(folder)}"
     )
 
 
@@ -148,7 +151,7 @@ def _refused(what: str, path: Path, permission: str) -> str:
     me, status = _user(os.geteuid()), os.stat(path)  # noqa: PTH116  the folder above can be entered
     return (
         f"{me} may not {what} {path} (owner {_user(status.st_uid)}, mode {_mode(status)}); run as root: "
-        f"chgrp {_group()} {path} && chmod {permission} {path}"
+        f"chgrp {_group()} {in_shell(path)} && chmod {permission} {in_shell(path)}"
     )
 
 
@@ -193,7 +196,7 @@ def _check_above(path: Path, *, what: str) -> None:
         if _others_may_write(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigError(
                 f"{what} is below {folder}, to which other users can write (mode {_mode(status)}), so they can replace"
-                f" it; run: chmod go-w {folder}"
+                f" it; run: chmod go-w {in_shell(folder)}"
             )
 
 

@@ -12,6 +12,7 @@ from spamlstm.config.tables import config_from
 from spamlstm.config.values import Config
 from spamlstm.errors import ConfigError, reason_of
 from spamlstm.files import open_any
+from spamlstm.wording import in_shell
 
 MOST_BYTES = 4 << 20
 """The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
@@ -66,7 +67,7 @@ def load_file(path: Path) -> Config:
 def _why(error: OSError | ValueError, path: Path) -> str:
     """Return why the file cannot be read, and what helps."""
     if isinstance(error, FileNotFoundError):
-        return f"it does not exist; to write it, run: spamlstm config init --path {path}"
+        return f"it does not exist; to write it, run: spamlstm config init --path {in_shell(path)}"
     reason = reason_of(error) if isinstance(error, OSError) else str(error)
     return why_unreadable(path) or reason if isinstance(error, PermissionError) else reason
 

@@ -18,6 +18,7 @@ from spamlstm.config.maildirs import folder_identity
 from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.files import Closable
 from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.wording import in_shell
 
 # The number of file descriptors that are reserved for uses other than locks.
 RESERVED = 256
@@ -147,7 +148,7 @@ def _users(process: str) -> set[int]:
 def _held_elsewhere(mailbox: OpenMaildir) -> str:
     sentence = f"another process holds a lock on {mailbox.path}: stop it if it is a spamlstm with another state folder"
     if os.fstat(mailbox.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        sentence += f"; if it belongs to another user, run chmod 700 {mailbox.path}"
+        sentence += f"; if it belongs to another user, run chmod 700 {in_shell(mailbox.path)}"
     return sentence
 
 

@@ -133,6 +133,14 @@ def test_a_writable_parent_is_refused(tmp_path):
     secured(tmp_path / "open" / "state")
 
 
+def test_a_command_in_an_error_can_be_copied(tmp_path):
+    """The name of a folder, which another user may have chosen, is quoted for the shell."""
+    (tmp_path / "$(id)").mkdir()
+    (tmp_path / "$(id)").chmod(0o777)
+    with pytest.raises(ConfigError, match=rf"run: chmod go-w '{tmp_path}/\$\(id\)'$"):
+        secured(tmp_path / "$(id)" / "state")
+
+
 def test_a_refused_folder_is_not_made(tmp_path):
     """Nothing is created on a refused path, as it may follow a link of another user."""
     (tmp_path / "open").mkdir()

@@ -36,6 +36,10 @@ _TEMPORARY = frozenset(
 MOST_INTEGER = (1 << 63) - 1
 
 
+class NewerVersionError(DataError):
+    """An error for a database of a newer version of this program. It is not damaged and must be kept for the update."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The tables and settings of one kind of database."""
@@ -57,8 +61,8 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
     """Open the database `name` in the state folder `state` and return the connection.
 
     A missing folder or database is created with access for this user only. Raises TemporaryError if another process
-    keeps the database locked. Raises DataError if the database is damaged or has an unknown version. Raises ConfigError
-    if other users can change the folder.
+    keeps the database locked. Raises DataError if the database is damaged or has an unknown version, which is a
+    NewerVersionError if the version is newer. Raises ConfigError if other users can change the folder.
     """
     secured(state)
     path = state / name
@@ -105,7 +109,7 @@ def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqli
     """Check the database, create or upgrade its tables, and return the connection.
 
     `shown` names the database in error messages. The connection is closed on an error. Raises TemporaryError if another
-    process keeps the database locked. Raises DataError if the database is damaged or has an unknown version.
+    process keeps the database locked. Raises DataError or NewerVersionError like `open_in`.
     """
     try:
         with Explained(shown, layout.loss):
@@ -164,7 +168,8 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
     version = _version(connection)
     if version not in (0, layout.version, *layout.upgrades):
         which, update = ("a newer", "update spamlstm, or ") if version > layout.version else ("another", "")
-        raise DataError(
+        kind = NewerVersionError if version > layout.version else DataError
+        raise kind(
             f"{shown} was written by {which} version of spamlstm; {update}move it away to begin anew{layout.loss}"
         )
     if version != layout.version:

@@ -56,7 +56,7 @@ class MailboxState:
     def open(cls, folder: Path) -> Self:
         """Open the database in `folder`. A missing database is created, and a damaged database is replaced.
 
-        Raises TemporaryError or ConfigError like `database.open_in`.
+        Raises TemporaryError, ConfigError or NewerVersionError like `database.open_in`.
         """
         return cls(opened_database(folder), folder)
 

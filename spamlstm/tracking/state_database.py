@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from spamlstm import database
-from spamlstm.database import Layout
+from spamlstm.database import Layout, NewerVersionError
 from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
 
@@ -89,11 +89,13 @@ INSERT OR IGNORE INTO former_contents SELECT content FROM messages WHERE pending
 def opened_database(folder: Path) -> sqlite3.Connection:
     """Open the database in `folder`. A missing database is created, and a damaged database is replaced.
 
-    Raises TemporaryError or ConfigError like `database.open_in`.
+    Raises TemporaryError, ConfigError or NewerVersionError like `database.open_in`.
     """
     try:
         _rename_former(folder)
         connection = database.open_in(folder, NAME, _LAYOUT)
+    except NewerVersionError:
+        raise
     except DataError as error:
         emit(logging.WARNING, "mailbox-state-lost", error=str(error))
         remove_database(folder)

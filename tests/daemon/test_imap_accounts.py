@@ -4,6 +4,7 @@ They import nothing: while root acts as the owner of a Maildir, an import may fa
 """
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from imap_server import account, serving, well
 
 from spamlstm.config import Config
 from spamlstm.daemon.imap.accounts import Accounts
+from spamlstm.daemon.imap.records import AccountRecords
 
 pytest.importorskip("imapclient")
 
@@ -83,3 +85,20 @@ def test_a_stop_waits_for_all_servers_at_once(tmp_path):
         accounts.close()
         assert time.monotonic() - began < 4.0
         over.set()
+
+
+def test_the_records_of_a_newer_version_are_kept(tmp_path):
+    """After a downgrade the account waits for the update, with the reason in the status, and no record is removed."""
+    settings = account(password_command=("printf", "secret"))
+    AccountRecords.open(tmp_path, settings.key).close()
+    path = AccountRecords.path_of(tmp_path, settings.key)
+    with contextlib.closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with contextlib.closing(Accounts(None, state=tmp_path)) as accounts:
+        accounts.reconfigure(Config(accounts=(settings,)))
+        until = time.monotonic() + 30
+        while not (error := accounts.snapshot()[settings.label]["error"]) and time.monotonic() < until:
+            time.sleep(0.01)
+    assert "written by a newer version of spamlstm; update spamlstm" in error
+    assert path.read_bytes() == before

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from spamlstm.database import NewerVersionError
 from spamlstm.errors import TemporaryError
 from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import FolderRole
@@ -87,6 +88,18 @@ def test_a_damaged_former_file_is_replaced(former, caplog):
         assert not one.is_tracked("/mail/ann")
     assert "mailbox-state-lost" in caplog.text
     assert [path.name for path in former.iterdir()] == [NAME]
+
+
+def test_the_state_of_a_newer_version_is_refused_and_kept(tmp_path):
+    """After a downgrade, the error says what to do, and no byte of the file changes: the update finds it again."""
+    MailboxState.open(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as newer:
+        newer.executescript("CREATE TABLE added (x); PRAGMA user_version = 99;")
+    before = (tmp_path / NAME).read_bytes()
+    for opened in (MailboxState.open, MailboxState.find):
+        with pytest.raises(NewerVersionError, match=f"{NAME} was written by a newer version of spamlstm; update"):
+            opened(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == before
 
 
 def test_without_a_file_nothing_is_found(tmp_path):

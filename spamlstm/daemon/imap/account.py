@@ -27,6 +27,7 @@ from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.imap.sent_visits import SentVisits
 from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.database import NewerVersionError
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.failures import Backoff, emit, logger, sentence
 from spamlstm.maildir.folders import FolderRole
@@ -142,7 +143,7 @@ class ImapAccount:
         try:
             with contextlib.closing(AccountRecords.open(self._state, self._account.key)) as records:
                 self._connect(records)
-        except (LoginRefusedError, CredentialsError) as error:
+        except (LoginRefusedError, CredentialsError, NewerVersionError) as error:
             self._report(str(error))
             return self._delays.refused
         except SlowServerError as error:

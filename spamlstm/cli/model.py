@@ -25,6 +25,7 @@ from spamlstm.cli.terminal import (
     print_json,
     print_rows,
     print_summary,
+    report,
     thresholds_in_words,
 )
 from spamlstm.config import Config, LabelScope, load_found_config
@@ -73,6 +74,8 @@ def list_models(*, json: bool) -> None:
             print_json(row)
     else:
         print_rows(("", "name", "version", "created", "origin"), map(_columns, rows))
+    if why := registry.lost_selection(None):
+        report(why)
     _note_environment()
 
 

@@ -146,6 +146,8 @@ class Command(_WithCommonOptions, TyperCommand):
         terminal.settings.check()
         if terminal.settings.verbose:
             _report_files(ctx.params)
+        if "model" in ctx.params and self.name != "run":  # the daemon logs it
+            _report_lost_selection(ctx.params["model"])
         return super().invoke(ctx)
 
 
@@ -193,6 +195,13 @@ def _remember(_context: Any, option: Any, value: Any) -> None:
     # was given on the other level.
     if value not in (None, False):
         setattr(terminal.settings, option.name, value)
+
+
+def _report_lost_selection(path: Any) -> None:
+    from spamlstm.model.registry import lost_selection
+
+    if why := lost_selection(path):
+        terminal.report(why)
 
 
 def _report_files(parameters: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.registry import stamp
+from spamlstm.model.registry import lost_selection, stamp
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.rounds import LearningRounds
@@ -101,6 +101,7 @@ def run_daemon(
             learning=label_stores.status.snapshot,
             listeners=lambda: listeners.snapshot(),  # noqa: PLW0108  created below
             accounts=lambda: accounts.snapshot(),  # noqa: PLW0108  created below
+            model_remark=lambda: lost_selection(model),
             # A reload replaces the classifier.
             thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
         )
@@ -159,6 +160,8 @@ def _configuration(maildirs: list[Path], *, dry_run: bool, config_file: Path | N
 def _open(path: Path | None, config: Config) -> Classifier:
     """Load and check a model. Raises UserError if it cannot be used."""
     classifier = Classifier.open(path, config=config, personal_features=True)
+    if why := lost_selection(path):
+        emit(logging.WARNING, "model-not-selected", error=why)
     # Modules and data that are loaded on first use (30 ms) are loaded now, so that the first message is not delayed.
     classifier.classify(_WARM_UP)
     return classifier

@@ -124,6 +124,8 @@ class DaemonStatus:
     """The numbers of each listener, by the name of the listener."""
     accounts: Callable[[], dict[str, Any]] = dict
     """The numbers of each IMAP account, by the name of the account."""
+    model_remark: Callable[[], str] = str
+    """A sentence for the administrator if the shipped model is used in place of the selected one, or ''."""
     thresholds: Callable[[], dict[str, float | str] | None] = lambda: None
     """The thresholds in force, or None if they are unknown."""
     reloads: int = 0
@@ -171,7 +173,7 @@ class DaemonStatus:
                 "refused": self.coverage.refused,
                 "most_watches": inotify_limit("max_user_watches"),
             },
-            "remarks": list(self.coverage.remarks),
+            "remarks": [*self.coverage.remarks, *filter(None, (self.model_remark(),))],
             "waiting": self.waiting(),
             "scans": self.scans,
             "scan_seconds": self.scan_seconds,

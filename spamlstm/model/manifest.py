@@ -27,6 +27,8 @@ _MOST_BYTES = {
 }
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
 
+_OTHER = "use another model ('spamlstm model use default' selects the shipped one)"
+
 # Format 2 renamed 'input.fashion' to 'input.style'.
 FORMAT = 2
 
@@ -121,13 +123,14 @@ class Manifest:
             renamed = " ('input.fashion' is now called 'input.style')" if found == 1 else ""
             raise DataError(
                 f"the model {self.path} is of format {shown} and this spamlstm reads format {FORMAT}{renamed}; "
-                "use another model, or the spamlstm it came with"
+                f"{_OTHER}, or the spamlstm it came with"
             )
         written = self.integer(self.data, "text_version", most=10**9)
         if written != text_version:
             raise DataError(
                 f"the model {self.path} was trained on text version {written} and this spamlstm renders version "
-                f"{text_version}, so its scores would be wrong; train it again, or use the spamlstm it came with"
+                f"{text_version}, so its scores would be wrong; {_OTHER} and train this one again, or use "
+                "the spamlstm it came with"
             )
 
     def files(self) -> dict[str, FileEntry]:

@@ -10,6 +10,7 @@ A link is created under another name and renamed into place, so a current model 
 process is killed.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,28 @@ def current() -> str:
     return name if name and (models_dir() / name).is_dir() else DEFAULT
 
 
+def lost_selection(path: Path | None) -> str:
+    """Return a sentence that says why `find_bundle(path)` returns the shipped model although another was selected.
+
+    Return an empty string if the shipped model was selected, or another model is used.
+    """
+    if path is not None or os.environ.get(ENVIRONMENT):
+        return ""
+    link = models_dir() / CURRENT
+    try:
+        name = link.readlink().name
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        why = "is not a link" if error.errno == errno.EINVAL else f"cannot be read ({error.strerror})"
+        why = f"{link} {why}"
+    else:
+        if name == DEFAULT or (models_dir() / name).is_dir():
+            return ""
+        why = f"the selected model {name} is missing from {models_dir()}"
+    return f"{why}, so the shipped model is used; restore it, or select a model with 'spamlstm model use NAME'"
+
+
 def previous() -> str | None:
     """Return the name of the previous model, or None."""
     return _target(PREVIOUS)
@@ -108,9 +131,10 @@ def use(name: str) -> Bundle:
     """
     bundle = checked(folder(name))
     before = current()
+    # In this order, the old model stays current if the process is killed between the two steps.
     if name != before:
-        # In this order, the old model stays current if the process is killed between the two steps.
         _link(PREVIOUS, before)
+    if name != _target(CURRENT):  # the link may name a model that is missing
         _link(CURRENT, name)
     return bundle
 
@@ -160,6 +184,8 @@ def _target(link: str) -> str | None:
 def _link(link: str, name: str) -> None:
     own = models_dir()
     make_private(own)
+    if _is_folder(own / link):
+        raise DataError(f"{own / link} is a folder, and must be a link; move it away")
     temporary = own / f".{link}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from tiny_bundle import SPAM, make
@@ -35,6 +36,38 @@ def test_list(models, capsys):
         ("default", False, True),
         ("a", True, False),
     ]
+
+
+def test_a_selected_model_that_is_missing(models, tmp_path, tiny, capsys):
+    """Each command that uses a model says that the shipped one replaces the selected one, and does its work."""
+    (tmp_path / "one.eml").write_bytes(SPAM)
+    run(["model", "use", "a"])
+    shutil.rmtree(models / "a")
+    commands = (["model", "list"], ["model", "show"], ["classify", str(tmp_path / "one.eml")])
+    for command in (*commands, ["--quiet", *commands[2]]):
+        capsys.readouterr()
+        assert run(command) == 0
+        out, err = capsys.readouterr()
+        assert out
+        assert err.count("\n") == 1
+        assert "the selected model a is missing" in err
+    assert run(["classify", "--model", str(tiny), str(tmp_path / "one.eml")]) == 0
+    run(["model", "use", "default"])
+    assert run(["model", "list"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("key", "value"), [("text_version", 1), ("format", 1)])
+def test_a_selected_model_of_an_earlier_version(models, tmp_path, capsys, key, value):
+    """After an upgrade that refuses the selected model, the error names the command that selects the shipped one."""
+    (tmp_path / "one.eml").write_bytes(SPAM)
+    run(["model", "use", "a"])
+    path = models / "a" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert run(["classify", str(tmp_path / "one.eml")]) == 65
+    assert "'spamlstm model use default' selects the shipped one" in capsys.readouterr().err
+    assert run(["model", "use", "default"]) == 0
+    assert run(["classify", str(tmp_path / "one.eml")]) == 0
 
 
 def test_rollback(models, capsys):

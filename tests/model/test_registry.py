@@ -107,6 +107,38 @@ def test_a_model_that_is_gone_gives_way_to_what_ships(models, tiny):
     assert (registry.current(), registry.find_bundle(None)) == ("default", tiny)
 
 
+def test_a_lost_selection_is_said(models, tmp_path, monkeypatch):
+    """If the shipped model replaces the selected one, a sentence says why and what to do; otherwise there is none."""
+    assert registry.lost_selection(None) == ""
+    registry.use("a")
+    assert registry.lost_selection(None) == ""
+    (models / "a").rename(tmp_path / "a")
+    why = registry.lost_selection(None)
+    assert f"the selected model a is missing from {models}" in why
+    assert "spamlstm model use" in why
+    assert registry.lost_selection(tmp_path / "a") == ""
+    monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "a"))
+    assert registry.lost_selection(None) == ""
+    monkeypatch.delenv(registry.ENVIRONMENT)
+    registry.use("default")
+    assert registry.lost_selection(None) == ""
+    models.rename(tmp_path / "models")
+    models.symlink_to(models)
+    assert "current cannot be read (Too many levels of symbolic links)" in registry.lost_selection(None)
+
+
+def test_a_copied_selection_is_no_selection(models):
+    """A backup that replaced the link by a folder is reported, and another selection says what to do first."""
+    registry.use("a")
+    (models / "current").unlink()
+    shutil.copytree(models / "a", models / "current")
+    assert f"{models / 'current'} is not a link" in registry.lost_selection(None)
+    with pytest.raises(DataError, match="current is a folder, and must be a link; move it away"):
+        registry.use("b")
+    assert registry.current() == "default"
+    assert sorted(path.name for path in models.iterdir()) == ["a", "b", "current", "previous"]
+
+
 def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):
     """The stamp stays equal while nothing changes, and changes with each use and when a bundle is replaced."""
     stamps = [registry.stamp()]

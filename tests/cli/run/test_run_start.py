@@ -138,6 +138,20 @@ def test_a_failed_start_has_the_priority_of_an_error(root, environment, tmp_path
         assert {line.startswith("<3>") for line in lines} == {is_journal}
 
 
+def test_a_selected_model_that_is_missing(daemon, spamlstm, environment, maildir, tmp_path):
+    """Log and status say that the shipped model filters the mail, until the selected model is back."""
+    models = tmp_path / "data" / "spamlstm" / "models"
+    environment |= {"XDG_DATA_HOME": str(tmp_path / "data"), "SPAMLSTM_MODEL": ""}
+    models.mkdir(parents=True)
+    (models / "current").symlink_to("mine")
+    _, log_until = daemon(maildir)
+    assert "the selected model mine is missing" in log_until(" model-not-selected ")
+    log_until(" ready ")
+    assert "the selected model mine is missing" in spamlstm("status")[1]
+    (models / "current").unlink()
+    assert "missing from" not in spamlstm("status")[1]
+
+
 def test_the_state_is_private(daemon, maildir, tmp_path):
     """Other users can read nothing in the state folder."""
     _, log_until = daemon(maildir)

@@ -34,8 +34,8 @@ def secured(folder: Path) -> bool:
         raise ConfigError(f"the state folder {folder} is a symbolic link; name the target of the link with --state")
     if status.st_uid != me:
         raise ConfigError(
-            f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)}; run spamlstm as "
-            f"{_user(status.st_uid)}, or name another folder with --state"
+            f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)};"
+            f"{_if_restored('-R', folder)} run spamlstm as {_user(status.st_uid)}, or name another folder with --state"
         )
     if _others_may_write(status):
         raise ConfigError(
@@ -69,17 +69,39 @@ def _permitted(folder: Path, what: str) -> Iterator[None]:
 def open_private(path: Path) -> int:
     """Open a file in the state folder for reading and writing, and return its descriptor. A new file gets mode 0600.
 
-    Raises ConfigError with instructions if `path` is not a regular file of this user.
+    Raises ConfigError with instructions if `path` is not a regular file of this user, or this user may not open it.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     if path.is_symlink():
         raise ConfigError(f"{path} is a symbolic link, which spamlstm never creates; remove the link")
-    handle = os.open(path, flags, 0o600)
-    status = os.fstat(handle)
-    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-        return handle
-    os.close(handle)
-    raise ConfigError(f"{path} is not a regular file of {_user(os.geteuid())}; move it away to begin anew")
+    me = os.geteuid()
+    try:
+        handle = os.open(path, flags, 0o600)
+    except (IsADirectoryError, PermissionError):
+        if not os.path.lexists(path):
+            raise
+        status = os.lstat(path)
+    else:
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == me:
+            return handle
+        os.close(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"{path} is not a regular file; move it away to begin anew")
+    if status.st_uid == me:
+        raise ConfigError(
+            f"{_user(me)} may not read and write {path} (mode {_mode(status)}); run: chmod 600 {in_shell(path)}"
+        )
+    # SQLite keeps parts of a database in files with longer names.
+    how = f"{_if_restored('', f'{in_shell(path)}*')} move it away to begin anew"
+    raise ConfigError(f"{path} belongs to {_user(status.st_uid)} and you are {_user(me)};{how}")
+
+
+def _if_restored(option: str, paths: object) -> str:
+    """Return the advice for files that root restored from a backup. Root itself may only have mistaken the user."""
+    me = os.geteuid()
+    command = " ".join(filter(None, ("chown", option, _name(me), str(paths))))
+    return f" if it was restored from a backup, run as root: {command}; otherwise" if me else ""
 
 
 def check_configuration(path: Path, status: os.stat_result) -> None:
@@ -93,7 +115,7 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in _trusted():
         raise ConfigError(
             f"the configuration {path} belongs to {_user(status.st_uid)}, who can change what spamlstm does for {me};"
-            f" check its contents, then run: chown {me} {in_shell(path)}"
+            f" check its contents, then run: chown {_name(os.geteuid())} {in_shell(path)}"
         )
     if _others_may_write(status):
         raise ConfigError(
@@ -110,7 +132,7 @@ def check_private(path: Path, status: os.stat_result) -> None:
     """
     if status.st_uid not in _trusted():
         raise ConfigError(
-            f"the file {path} belongs to {_user(status.st_uid)}; run: chown {_user(os.geteuid())} {in_shell(path)}"
+            f"the file {path} belongs to {_user(status.st_uid)}; run: chown {_name(os.geteuid())} {in_shell(path)}"
         )
     if status.st_mode & stat.S_IRWXO or _others_may_write(status):
         raise ConfigError(
@@ -222,13 +244,19 @@ def _is_own_group(user: int, group: int) -> bool:
     return (one.pw_gid, one.pw_name) == (group, all_of.gr_name) and set(all_of.gr_mem) <= {one.pw_name}
 
 
-def _user(number: int) -> str:
+def _name(number: int) -> str:
+    """Return the name of a user, or the number if there is no name. chown accepts both."""
     import pwd  # only needed for an error
 
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"user {number}"
+        return str(number)
+
+
+def _user(number: int) -> str:
+    name = _name(number)
+    return f"user {name}" if name.isdecimal() else name
 
 
 def _mode(status: os.stat_result) -> str:

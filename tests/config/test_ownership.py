@@ -202,11 +202,54 @@ def test_state_files_are_regular_files(state, tmp_path):
 
 @only_root
 def test_a_state_file_of_another_user_is_refused(state):
-    """A state file of another user raises ConfigError, which says to move it away."""
+    """A state file of another user raises ConfigError, which names the owner and says to move the file away."""
     (state / "theirs").touch()
     os.chown(state / "theirs", OTHER, OTHER)
-    with pytest.raises(ConfigError, match="move it away"):
+    with pytest.raises(ConfigError, match=f"belongs to user {OTHER} and you are root; move it away"):
         open_private(state / "theirs")
+
+
+@only_root
+def test_the_advice_for_a_restored_state_helps():
+    """A state folder that root restored from a backup is refused until the command of the error has run."""
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o755)
+        folder = Path(base) / "state"
+        folder.mkdir(mode=0o700)
+        for name in ("file", "file-wal"):
+            (folder / name).touch(mode=0o600)
+        for call in (secured, lambda path: open_private(path / "file")):
+            with as_other(), pytest.raises(ConfigError, match="if it was restored from a backup") as refused:
+                call(folder)
+            command = str(refused.value).partition("run as root: ")[2].partition(";")[0]
+            subprocess.run(["sh", "-c", command], check=True)
+            if call is secured:
+                os.chown(folder / "file", 0, 0)
+        with as_other():
+            os.close(open_private(folder / "file"))
+        assert (folder / "file-wal").stat().st_uid == OTHER
+
+
+def test_a_folder_in_place_of_a_state_file(state):
+    """The error says to move the folder away."""
+    (state / "file").mkdir()
+    with pytest.raises(ConfigError, match="file is not a regular file; move it away"):
+        open_private(state / "file")
+
+
+def test_a_state_file_without_permissions(state):
+    """The error names the command that restores the mode."""
+    (state / "file").touch(mode=0o600)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(path, flags, mode):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(ConfigError, match=f"chmod 600 {state}/file"):
+            open_private(state / "file")
+        with pytest.raises(PermissionError):
+            open_private(state / "missing")
 
 
 # --- the configuration -----------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def _personal_layer(labels: Path) -> "PersonalLayer | None":
 
     The folder is not changed.
     """
-    if not (labels / LABELS).is_file():
+    if not (labels / LABELS).exists():
         return None
     from spamlstm.learning.trainer import learned_layer
 

@@ -33,7 +33,7 @@ def filter_here(
     config = load_found_config(Path(options.config) if options.config else None)
     labels = _labels(options, config)
     layer = None
-    if labels is not None and (labels / LABELS).is_file():
+    if labels is not None and (labels / LABELS).exists():
         from spamlstm.learning.trainer import learned_layer
 
         layer = learned_layer(labels)

@@ -87,7 +87,7 @@ def open_private(path: Path) -> int:
             return handle
         os.close(handle)
     if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"{path} is not a regular file; move it away to begin anew")
+        raise no_regular_file(path)
     if status.st_uid == me:
         raise ConfigError(
             f"{_user(me)} may not read and write {path} (mode {_mode(status)}); run: chmod 600 {in_shell(path)}"
@@ -95,6 +95,11 @@ def open_private(path: Path) -> int:
     # SQLite keeps parts of a database in files with longer names.
     how = f"{_if_restored('', f'{in_shell(path)}*')} move it away to begin anew"
     raise ConfigError(f"{path} belongs to {_user(status.st_uid)} and you are {_user(me)};{how}")
+
+
+def no_regular_file(path: Path) -> ConfigError:
+    """Return the error for a folder or another thing in the place of a file in the state folder."""
+    return ConfigError(f"{path} is not a regular file; move it away to begin anew")
 
 
 def _if_restored(option: str, paths: object) -> str:

@@ -15,7 +15,8 @@ from typing import Self
 
 from spamlstm import database
 from spamlstm.config import Action
-from spamlstm.database import CellError, Layout
+from spamlstm.config.ownership import no_regular_file
+from spamlstm.database import CellError, Explained, Layout
 from spamlstm.filtering.in_progress import IN_PROGRESS_SCHEMA, InProgress
 from spamlstm.filtering.inbox_index import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
 from spamlstm.filtering.journal_changes import JournalChanges, read_path
@@ -76,6 +77,11 @@ _ACTS = (
 )
 
 
+def explained(state: Path) -> Explained:
+    """Return a context manager that replaces errors of the journal of a state folder by readable errors."""
+    return Explained(str(state / NAME), _LAYOUT.loss)
+
+
 class Journal:
     """The journal of one state folder. Used only in the thread that opened it."""
 
@@ -92,7 +98,9 @@ class Journal:
     @classmethod
     def open(cls, state: Path) -> Self:
         """Open or create the journal of a state folder. Raises the errors of `database.open_in`."""
-        return cls(database.open_in(state, NAME, _LAYOUT))
+        connection = database.open_in(state, NAME, _LAYOUT)
+        with explained(state):
+            return cls(connection)
 
     @classmethod
     def copy(cls, state: Path) -> Self:
@@ -101,12 +109,16 @@ class Journal:
 
         path = state / NAME
         memory = database.connect(":memory:")
-        if not path.is_file():
+        if not path.exists():
             return cls(database.prepared(memory, "memory", _LAYOUT))
+        if not path.is_file():
+            raise no_regular_file(path)
         quoted = quote_from_bytes(os.fsencode(path.absolute()))
-        with contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as original:
+        with explained(state), contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as original:
             original.backup(memory)
-        return cls(database.prepared(memory, str(path), _LAYOUT))
+        database.prepared(memory, str(path), _LAYOUT)
+        with explained(state):
+            return cls(memory)
 
     def close(self) -> None:
         """Write all data to disk and close the journal."""

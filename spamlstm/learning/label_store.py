@@ -62,16 +62,16 @@ class LabelStore:
     @classmethod
     def copy(cls, state: Path) -> Self:
         """Return a copy of the store in memory, for a dry run. The copy is empty if the folder has no label store."""
-        memory = database.connect(":memory:")
-        if (state / LABELS).is_file():
+        memory, shown = database.connect(":memory:"), str(state / LABELS)
+        if (state / LABELS).exists():
             with contextlib.closing(cls.open(state)) as original:
                 original.backup(memory)
-        return cls(database.prepared(memory, "memory", LAYOUT))
+        return cls(database.prepared(memory, shown, LAYOUT), shown=shown)
 
     @classmethod
     def find(cls, state: Path) -> Self | None:
         """Open the labels of a state folder. Return None if the folder has no label store."""
-        return cls.open(state) if (state / LABELS).is_file() else None
+        return cls.open(state) if (state / LABELS).exists() else None
 
     def backup(self, target: sqlite3.Connection) -> None:
         """Copy the store into the database `target`."""

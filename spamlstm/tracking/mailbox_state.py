@@ -63,7 +63,7 @@ class MailboxState:
     @classmethod
     def find(cls, folder: Path) -> Self | None:
         """Open the database in `folder`, or return None if there is no database. Raises errors like `open`."""
-        return cls.open(folder) if any((folder / name).is_file() for name in (NAME, FORMER_NAME)) else None
+        return cls.open(folder) if any((folder / name).exists() for name in (NAME, FORMER_NAME)) else None
 
     def close(self) -> None:
         """Close the database."""

@@ -123,7 +123,7 @@ def test_a_damaged_row_of_labels(spamlstm, home, damage):
         if status == 65:
             failed.add(name)
             assert len(complaints) == 1
-            assert str(store) in complaints[0] or "memory" in complaints[0]
+            assert str(store) in complaints[0]
             assert "move it away to begin anew" in complaints[0]
         else:
             assert status in (0, 66, 69), (name, complaints)
@@ -149,7 +149,7 @@ def test_a_missing_table(spamlstm, home, table, name):
     assert status in (0, 65, 66, 69)
     if status == 65:
         assert len(complaints) == 1
-        assert LABELS in complaints[0] or "memory" in complaints[0]
+        assert LABELS in complaints[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -186,6 +186,37 @@ def test_a_damaged_act(spamlstm, root, home, damage, name):
         assert status == 0
     if "NULL" not in damage:
         assert sorted(os.listdir(root / ".Junk" / "cur") + os.listdir(root / ".Junk" / "new")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("name", ["scan", "dry scan", "dry adopt"])
+@pytest.mark.parametrize("file", [LABELS, JOURNAL])
+def test_pages_that_are_garbage(spamlstm, home, file, name):
+    """A file whose first page is intact is named in full, also in a dry run, which works on a copy in memory."""
+    path = home / "state" / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    status, complaints = spamlstm(name)
+    if file == JOURNAL and name == "dry adopt" and status == 0:
+        return  # the journal is read only for messages in the junk folder
+    assert (status, len(complaints)) == (65, 1)
+    assert str(path) in complaints[0]
+    assert "move it away to begin anew" in complaints[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("file", [LABELS, JOURNAL, MAILBOX_STATE])
+def test_a_folder_in_the_place_of_a_file(spamlstm, home, file, name):
+    """A command names the folder and what to do, with status 78, or does not need the file; it is never ignored."""
+    path = home / "state" / file
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    status, complaints = spamlstm(name)
+    if file == LABELS and name not in ("undo", "dry undo", "status"):
+        assert status == 78
+    assert status in (0, 69, 78)
+    if status == 78:
+        assert len(complaints) == 1
+        assert f"{path} is not a regular file; move it away" in complaints[0]
 
 
 def test_a_journal_without_a_table(spamlstm, home):

@@ -89,7 +89,7 @@ class AccountRecords:
     @classmethod
     def find(cls, state: Path, account: str) -> Self | None:
         """Open the records of an account like `open`, or return None if they do not exist."""
-        return cls.open(state, account) if cls.path_of(state, account).is_file() else None
+        return cls.open(state, account) if cls.path_of(state, account).exists() else None
 
     @classmethod
     def at(cls, path: Path) -> Self:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from spamlstm.database import is_damage
 from spamlstm.errors import DataError, TemporaryError, UserError, reason_of
 
 logger = logging.getLogger("spamlstm.daemon")
@@ -71,6 +72,9 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return reason_of(error)
+    # The other databases name themselves, so an error of SQLite itself is one of the journal.
+    if isinstance(error, sqlite3.Error) and is_damage(error):
+        return f"journal.sqlite in the state folder is damaged ({error}); stop spamlstm and move it away to begin anew"
     return f"{type(error).__name__}: {error}"
 
 

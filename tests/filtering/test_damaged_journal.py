@@ -166,6 +166,19 @@ def test_a_watch_that_began_under_a_wrong_clock(inbox):
     assert not os.path.exists(spam)  # noqa: PTH110
 
 
+def test_damage_of_a_journal_in_use_says_what_to_do(used, tmp_path, caplog):
+    """If damage is found only while mail is filed, log and report say which file is damaged and what to do."""
+    state = tmp_path / "state"
+    one = restarted(used, state)
+    change(state, "ALTER TABLE acts RENAME COLUMN mtime_ns TO other")
+    spam = one.deliver("spam")
+    (outcome,) = one.run()
+    assert os.path.exists(spam)  # noqa: PTH110
+    assert "journal.sqlite in the state folder is damaged" in outcome.failure
+    assert "stop spamlstm and move it away to begin anew" in outcome.failure
+    assert "journal.sqlite in the state folder is damaged" in caplog.text
+
+
 def test_the_journal_of_another_program(tmp_path):
     """A table that lacks a column is reported as damage, in one sentence."""
     from spamlstm.errors import DataError

@@ -72,13 +72,17 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
     """Return the folder with the labels.
 
     The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. `maildir` may also be
-    the name of an IMAP account. Raises UserError if `maildir` is required but not given, or if it has no effect. Raises
-    NoInputError if `maildir` is not a Maildir, or if the state folder was named and does not exist.
+    the name of an IMAP account, or the path of a Maildir with labels that was renamed or removed. Raises UserError if
+    `maildir` is required but not given, or if it has no effect. Raises NoInputError if `maildir` is not a Maildir, or
+    if the state folder was named and does not exist.
     """
     state = existing_state(state)
     config = load_found_config(named)
     account = None if maildir is None else account_named(config, str(maildir))
     if maildir is not None and account is None:
+        former = personal_dir(state, _written(maildir))
+        if config.learning.labels is LabelScope.PER_MAILDIR and not os.path.lexists(maildir) and former.is_dir():
+            return former
         _check(maildir)
     if config.learning.labels is LabelScope.SHARED:
         if maildir is not None:
@@ -116,11 +120,13 @@ def _check(maildir: Path) -> None:
 
 def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
     """Return the section that applies to a Maildir and the Maildir's path. The section is limited to this Maildir."""
-    path, section = _configured(config, maildir) or (
-        absolute(os.path.abspath(maildir)),  # noqa: PTH100  does not follow links
-        MaildirConfig(""),
-    )
+    path, section = _configured(config, maildir) or (_written(maildir), MaildirConfig(""))
     return replace(section, path=glob.escape(path)), path
+
+
+def _written(maildir: Path) -> str:
+    """Return the absolute path of a Maildir as written, without following links."""
+    return absolute(os.path.abspath(maildir))  # noqa: PTH100
 
 
 def _configured(config: Config, maildir: Path) -> tuple[str, MaildirConfig] | None:

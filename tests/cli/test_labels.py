@@ -103,7 +103,8 @@ def test_an_import_names_the_file_that_failed(spamlstm, message, tmp_path, state
     (state / "labels.sqlite").unlink()
     (state / "labels.sqlite").mkdir()
     status, _, err = spamlstm("labels", "import", tmp_path / "labels.gz")
-    assert (status, err) == (74, f"spamlstm: {state}/labels.sqlite: is a directory\n")
+    assert status == 78
+    assert err == f"spamlstm: {state}/labels.sqlite is not a regular file; move it away to begin anew\n"
 
 
 def test_an_import_that_cannot_be_finished_changes_nothing(spamlstm, message, tmp_path, monkeypatch):

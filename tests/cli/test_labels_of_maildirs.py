@@ -57,6 +57,24 @@ def test_a_maildir_outside_the_configuration(spamlstm, message, tmp_path):
     assert (status, "is not a Maildir of the configuration" in err) == (64, True)
 
 
+def test_the_labels_of_a_renamed_maildir(spamlstm, message, tmp_path):
+    """The labels of a path at which there is no Maildir any more can be listed, moved to the new path, and purged."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
+    before, after = (tmp_path / "mail" / name for name in ("ann", "anne"))
+    maildirs.make(before)
+    of_before, of_after = (("--config", config, "--maildir", box) for box in (before, after))
+    assert spamlstm("label", "spam", message, *of_before)[0] == 0
+    before.rename(after)
+    assert spamlstm("labels", *of_after)[1] == "0 ham, 0 spam\n"
+    assert spamlstm("labels", *of_before)[1].startswith("0 ham, 1 spam")
+    assert spamlstm("labels", "export", tmp_path / "labels.gz", *of_before)[0] == 0
+    assert spamlstm("labels", "import", tmp_path / "labels.gz", *of_after)[1] == "1 label imported\n"
+    assert spamlstm("labels", "purge", "--yes", *of_before)[1] == "1 label removed\n"
+    assert spamlstm("labels", *of_after)[1].startswith("0 ham, 1 spam")
+    assert spamlstm("labels", "--config", config, "--maildir", tmp_path / "mail" / "bob")[0] == 66
+
+
 def test_labels_of_an_account_are_named_by_the_account(spamlstm, message, tmp_path):
     """With labels of each mailbox, those of an IMAP account are listed, changed and purged by its name."""
     config = tmp_path / "config.toml"

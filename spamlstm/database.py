@@ -32,6 +32,8 @@ _TEMPORARY = frozenset(
     )
 )
 
+_ADVICE = "move it away to begin anew"
+
 # The largest integer in SQLite. Modification times of files and folders may be larger.
 MOST_INTEGER = (1 << 63) - 1
 
@@ -135,6 +137,11 @@ def explained(error: sqlite3.DatabaseError) -> str:
     return f"{error}; is the disk full?" if is_io else str(error)
 
 
+def replacement_message(error: DataError) -> str:
+    """Return the message of an error for a database that this program replaces, without the advice to move it away."""
+    return str(error).replace(_ADVICE, "it is replaced by an empty one", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     """A context manager that replaces SQLite errors and CellErrors in its block by errors with a readable message.
@@ -157,7 +164,7 @@ class Explained:
         # UnicodeDecodeError: Python cannot decode an SQLite message that quotes a damaged table name.
         unread = isinstance(error, CellError | UnicodeDecodeError)
         if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
-            raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
+            raise DataError(f"{self.shown} is damaged ({error}); {_ADVICE}{self.loss}") from error
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
             raise TemporaryError(f"{self.shown} cannot be used now: {explained(error)}") from error
 
@@ -169,9 +176,7 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
     if version not in (0, layout.version, *layout.upgrades):
         which, update = ("a newer", "update spamlstm, or ") if version > layout.version else ("another", "")
         kind = NewerVersionError if version > layout.version else DataError
-        raise kind(
-            f"{shown} was written by {which} version of spamlstm; {update}move it away to begin anew{layout.loss}"
-        )
+        raise kind(f"{shown} was written by {which} version of spamlstm; {update}{_ADVICE}{layout.loss}")
     if version != layout.version:
         upgrade(connection, layout)
 

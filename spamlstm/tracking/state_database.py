@@ -97,7 +97,7 @@ def opened_database(folder: Path) -> sqlite3.Connection:
     except NewerVersionError:
         raise
     except DataError as error:
-        emit(logging.WARNING, "mailbox-state-lost", error=str(error))
+        emit(logging.WARNING, "mailbox-state-lost", error=database.replacement_message(error))
         remove_database(folder)
         connection = database.open_in(folder, NAME, _LAYOUT)
     # Text that is not UTF-8 must damage only one cell and must not make the query fail.

@@ -87,6 +87,19 @@ def test_a_stop_waits_for_all_servers_at_once(tmp_path):
         over.set()
 
 
+def test_damaged_records_are_replaced(tmp_path, caplog, wait):
+    """The log says so, instead of an advice to move them away."""
+    settings = account(password_command=("false",))
+    path = AccountRecords.path_of(tmp_path, settings.key)
+    AccountRecords.open(tmp_path, settings.key).close()
+    path.write_bytes(b"no database at all" * 1000)
+    with contextlib.closing(Accounts(None, state=tmp_path)) as accounts:
+        accounts.reconfigure(Config(accounts=(settings,)))
+        wait(lambda: "is damaged" in caplog.text)
+    assert "it is replaced by an empty one; the mail that is now in the account is then not classified" in caplog.text
+    assert "move it away" not in caplog.text
+
+
 def test_the_records_of_a_newer_version_are_kept(tmp_path):
     """After a downgrade the account waits for the update, with the reason in the status, and no record is removed."""
     settings = account(password_command=("printf", "secret"))

@@ -87,6 +87,8 @@ def test_a_damaged_former_file_is_replaced(former, caplog):
     with contextlib.closing(MailboxState.find(former)) as one:
         assert not one.is_tracked("/mail/ann")
     assert "mailbox-state-lost" in caplog.text
+    assert "it is replaced by an empty one; learning from moves then starts" in caplog.text
+    assert "move it away" not in caplog.text
     assert [path.name for path in former.iterdir()] == [NAME]
 
 

@@ -27,7 +27,7 @@ from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.imap.sent_visits import SentVisits
 from spamlstm.daemon.listeners.judging import Judging
-from spamlstm.database import NewerVersionError
+from spamlstm.database import NewerVersionError, replacement_message
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.failures import Backoff, emit, logger, sentence
 from spamlstm.maildir.folders import FolderRole
@@ -152,7 +152,7 @@ class ImapAccount:
         except AccountUnavailableError as error:
             self._report(str(error))
         except DataError as error:
-            self._report(str(error))
+            self._report(replacement_message(error))
             AccountRecords.discard(self._state, self._account.key)
         except (UserError, OSError, sqlite3.Error) as error:
             self._report(sentence(error))

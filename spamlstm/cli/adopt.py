@@ -101,7 +101,7 @@ def learn_mailbox(
     classifier = Classifier.open(model, config=config, personal_features=True)
     state = existing_state(state)
     store = labels_dir(state, config.learning.labels, source)
-    known = known_labels(state, store, chosen)
+    known = known_labels(state, store, chosen, dry_run=dry_run)
     with opened_mail(chosen) as mail:
         with reading(mailbox), progress.show_progress(error_console(), "read") as tell:
             found = survey.survey_mailbox(mail, known=known, now=time.time(), progress=tell)

@@ -87,21 +87,22 @@ def _opened_account(account: ImapConfig, config: Config) -> Iterator[AccountMail
             mail.close()
 
 
-def known_labels(state: Path, store: Path, chosen: ChosenMailbox) -> KnownLabels:
+def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bool) -> KnownLabels:
     """Return the content ids of the messages that the filter filed as junk and of the messages that the user labelled.
 
-    `state` is the folder of the journal and of the records of accounts, and `store` the folder of the labels.
+    `state` is the folder of the journal and of the records of accounts, and `store` the folder of the labels. A dry run
+    reads copies of journal and labels in memory, so that it does not upgrade the files of an earlier version.
     """
     filed: set[str] = set()
     labelled: set[str] = set()
     if (state / JOURNAL).exists():
-        with explained(state), contextlib.closing(Journal.open(state)) as journal:
+        with explained(state), contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal:
             filed = journal.filed()
     records = AccountRecords.find(state, chosen.source) if chosen.account else None
     if records is not None:
         with contextlib.closing(records):
             filed |= records.filed()
-    labels = LabelStore.find(store)
+    labels = LabelStore.copy(store) if dry_run else LabelStore.find(store)
     if labels is not None:
         with contextlib.closing(labels):
             labelled = labels.labelled_by_user()

@@ -27,6 +27,7 @@ from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.policy import Policy
 from spamlstm.tracking.history import TrackedPlacements
 from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.state_database import copied_database
 
 
 def scan_maildir(
@@ -50,7 +51,7 @@ def scan_maildir(
             classifier=classifier,
             journal=journal,
             counters=Counters(),
-            placed=_placed(state, journal, stack),
+            placed=_placed(state, journal, stack, dry_run=dry_run),
             open_maildir=locks.opened,
             layer_of=lambda _: layer,
         )
@@ -72,13 +73,17 @@ def scan_maildir(
 
 
 def _placed(
-    state: Path, journal: Journal, stack: contextlib.ExitStack
+    state: Path, journal: Journal, stack: contextlib.ExitStack, *, dry_run: bool
 ) -> Callable[[OpenMaildir, Arrival], Placement] | None:
     """Return a function that returns how a message came to the inbox, by the records of the daemon.
 
-    Return None if there are no records.
+    Return None if there are no records. A dry run uses a copy of them in memory.
     """
-    mailbox_state = MailboxState.find(state)
+    if dry_run:
+        connection = copied_database(state)
+        mailbox_state = None if connection is None else MailboxState(connection, state)
+    else:
+        mailbox_state = MailboxState.find(state)
     if mailbox_state is None:
         return None
     stack.enter_context(contextlib.closing(mailbox_state))

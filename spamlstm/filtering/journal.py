@@ -15,7 +15,6 @@ from typing import Self
 
 from spamlstm import database
 from spamlstm.config import Action
-from spamlstm.config.ownership import no_regular_file
 from spamlstm.database import CellError, Explained, Layout
 from spamlstm.filtering.in_progress import IN_PROGRESS_SCHEMA, InProgress
 from spamlstm.filtering.inbox_index import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
@@ -105,20 +104,9 @@ class Journal:
     @classmethod
     def copy(cls, state: Path) -> Self:
         """Return a copy of a state folder's journal in memory, for a dry run, which changes nothing on disk."""
-        from urllib.parse import quote_from_bytes
-
-        path = state / NAME
-        memory = database.connect(":memory:")
-        if not path.exists():
-            return cls(database.prepared(memory, "memory", _LAYOUT))
-        if not path.is_file():
-            raise no_regular_file(path)
-        quoted = quote_from_bytes(os.fsencode(path.absolute()))
-        with explained(state), contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as original:
-            original.backup(memory)
-        database.prepared(memory, str(path), _LAYOUT)
+        connection = database.copy_in_memory(state / NAME, _LAYOUT)
         with explained(state):
-            return cls(memory)
+            return cls(connection)
 
     def close(self) -> None:
         """Write all data to disk and close the journal."""

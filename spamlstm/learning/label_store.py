@@ -62,21 +62,12 @@ class LabelStore:
     @classmethod
     def copy(cls, state: Path) -> Self:
         """Return a copy of the store in memory, for a dry run. The copy is empty if the folder has no label store."""
-        memory, shown = database.connect(":memory:"), str(state / LABELS)
-        if (state / LABELS).exists():
-            with contextlib.closing(cls.open(state)) as original:
-                original.backup(memory)
-        return cls(database.prepared(memory, shown, LAYOUT), shown=shown)
+        return cls(database.copy_in_memory(state / LABELS, LAYOUT), shown=str(state / LABELS))
 
     @classmethod
     def find(cls, state: Path) -> Self | None:
         """Open the labels of a state folder. Return None if the folder has no label store."""
         return cls.open(state) if (state / LABELS).exists() else None
-
-    def backup(self, target: sqlite3.Connection) -> None:
-        """Copy the store into the database `target`."""
-        with self._database.explained:
-            self._connection.backup(target)
 
     def close(self) -> None:
         """Close the database."""

@@ -100,7 +100,20 @@ def opened_database(folder: Path) -> sqlite3.Connection:
         emit(logging.WARNING, "mailbox-state-lost", error=database.replacement_message(error))
         remove_database(folder)
         connection = database.open_in(folder, NAME, _LAYOUT)
-    # Text that is not UTF-8 must damage only one cell and must not make the query fail.
+    return _tolerant(connection)
+
+
+def copied_database(folder: Path) -> sqlite3.Connection | None:
+    """Return a copy of the database in memory, for a dry run, or None if there is no database.
+
+    Raises the errors of `database.copy_in_memory`.
+    """
+    path = next((folder / name for name in (NAME, FORMER_NAME) if (folder / name).exists()), None)
+    return None if path is None else _tolerant(database.copy_in_memory(path, _LAYOUT))
+
+
+def _tolerant(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Let a text that is not UTF-8 damage only its cell. Otherwise the whole query would fail."""
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     return connection
 

@@ -13,6 +13,7 @@ from spamlstm.config.locations import LABELS
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.maildir import names
 from spamlstm.model.personal_layer import SHAPE
+from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.state_database import NAME as MAILBOX_STATE
 
 LABEL_COMMANDS = {
@@ -217,6 +218,33 @@ def test_a_folder_in_the_place_of_a_file(spamlstm, home, file, name):
     if status == 78:
         assert len(complaints) == 1
         assert f"{path} is not a regular file; move it away" in complaints[0]
+
+
+@pytest.mark.parametrize("name", ["dry scan", "dry adopt"])
+def test_a_dry_run_upgrades_nothing(spamlstm, home, name):
+    """A dry run of a new version leaves the databases of the earlier version, which may be running, as they are."""
+    versions = {LABELS: 8, JOURNAL: 3, MAILBOX_STATE: 3}
+    change(home / "state" / JOURNAL, "DROP TABLE former")
+    tracked = home / "state" / MAILBOX_STATE
+    MailboxState.open(tracked.parent).close()
+    for table in ("files", "departures"):
+        change(tracked, f"ALTER TABLE {table} DROP COLUMN evidence")
+    for file, version in versions.items():
+        change(home / "state" / file, f"PRAGMA user_version = {version}")
+    assert spamlstm(name) == (0, [])
+    for file, version in versions.items():
+        with contextlib.closing(sqlite3.connect(home / "state" / file)) as database:
+            assert database.execute("PRAGMA user_version").fetchone() == (version,), file
+
+
+def test_a_dry_run_replaces_nothing(spamlstm, home):
+    """A dry run reports a damaged mailbox state, and leaves the file to the daemon, which may be using it."""
+    path = home / "state" / MAILBOX_STATE
+    path.write_bytes(b"garbage" * 500)
+    status, complaints = spamlstm("dry scan")
+    assert (status, len(complaints)) == (65, 1)
+    assert f"{path} is damaged" in complaints[0]
+    assert path.read_bytes() == b"garbage" * 500
 
 
 def test_a_journal_without_a_table(spamlstm, home):

@@ -86,7 +86,6 @@ QUESTIONS = {
     "rescore": lambda labels: labels.rescore({1: (0.5, b"")}, model="n"),
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
-    "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
     "add written": lambda labels: labels.written_names.add({b"c" * KEY_BYTES: 7.0}, source="/", origin=Origin.MOVED),
     "purge": lambda labels: labels.purge(),
 }

@@ -35,7 +35,8 @@ def secured(folder: Path) -> bool:
     if status.st_uid != me:
         raise ConfigError(
             f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)};"
-            f"{_if_restored('-R', in_shell(folder))} run spamlstm as {_user(status.st_uid)}, or name another folder with --state"
+            f"{_if_restored('-R', in_shell(folder))} run spamlstm as {_user(status.st_uid)}, or name another folder"
+            " with --state"
         )
     if _others_may_write(status):
         raise ConfigError(

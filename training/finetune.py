@@ -1,8 +1,10 @@
 """Fine-tune the network of a bundle on a user's labels; `spamlstm retrain` starts this as a process.
 
 The labels are the targets of labelled mail. The scores of the running filter are soft targets of unlabelled mail, so
-that the network does not forget what it knew (learning without forgetting, Li and Hoiem 2016) and takes over what the
-personal layer knows. Figures: docs/decisions/0013-retraining.md.
+that the network takes over what the personal layer knows. The parent's own scores are soft targets of generated mail,
+so that the network does not forget kinds of mail that this user's mail lacks (learning without forgetting, Li and Hoiem
+2016). For the same purpose, the result is halfway between the parent and the trained network (WiSE-FT, Wortsman et al.
+2022). Figures: docs/decisions/0013-retraining.md and 0044-rehearsal.md.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, Bundle
 from spamlstm.model.encoder import Vocabulary, bundle_tokenizer
-from spamlstm.model.policy import Calibration
 from spamlstm.verdict import logistic
 
-from . import bundle, dataset, learn, run_folder, weights
+from . import bundle, dataset, judging, learn, run_folder, weights
 from .batches import Example
 from .dataset import Dataset, Limits
+from .generated import Modern, is_generated
 from .learn import Recipe
 from .progress import silent
 from .sampling import evenly, group_weights
@@ -40,10 +42,16 @@ TARGETS = "targets.json"
 """Beside that index: for each id of unlabelled mail, the score in log-odds that is its target."""
 
 SHARES = {LABELLED: 0.4, "unlabelled": 0.6}
-"""The shares of labelled and unlabelled mail in training."""
-# Messages sampled in all: DRAWS for each label, but at least FEWEST and at most MOST, in ROUNDS epochs.
+"""The shares of labelled and unlabelled mail among the user's mail."""
+REHEARSED = 0.3
+"""The share of generated mail in training."""
+GENERATED = 1_000
+"""The number of generated messages of each of two kinds: synthetic mail, and dressed texts of this project."""
+# The user's messages sampled in all: DRAWS for each label, but at least FEWEST and at most MOST, in ROUNDS epochs.
 DRAWS, FEWEST, MOST = 10, 2_000, 40_000
 ROUNDS = 4
+STEP = 0.5
+"""How far the weights of the result are on the way from the weights of the parent to the trained ones."""
 # The weights are already learned, so a gradient of a few messages changes them by less than the whole rate.
 WIDE_DAMPING = 1e-6
 PARITY_MESSAGES = 500
@@ -75,22 +83,32 @@ def finetune(task: Task) -> Path:
     parent = bundles.load_bundle(task.parent)
     network = weights.load(parent)
     vocabulary = Vocabulary(bundle_tokenizer(parent))
-    data = dataset.load([task.mail], limits=_limits(parent), first=None, synthetic=0, seed=task.seed, tick=silent)
-    examples = _with_targets(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
+    task.say(f"reading the mail, and {2 * GENERATED:,} generated messages")
+    data = dataset.load(
+        [task.mail],
+        limits=_limits(parent),
+        first=None,
+        synthetic=GENERATED,
+        modern=Modern(None, GENERATED),
+        seed=task.seed,
+        tick=silent,
+    )
+    examples = _with_targets(data, data.encode(vocabulary, _limits(parent)), parent, network, task)
     draws = min(max(DRAWS * int(np.count_nonzero(data.source == LABELLED)), FEWEST), MOST)
-    recipe = _recipe(task, network, per_epoch=draws // ROUNDS)
+    recipe = _recipe(task, network, per_epoch=round(draws / (1 - REHEARSED)) // ROUNDS)
     mail = learn.Mail(examples, sampling_probabilities(data))
     trained = learn.train_further(recipe, network, mail, learn.Run(say=task.say, tick=task.tick))
+    made = learn.between(network, trained, STEP)
     folder = run_folder.open_run_folder(task.out, holds=MANIFEST, identity=f"{task}")
     into = run_folder.empty_folder(folder, "bundle")
     vocabulary.save(into / bundles.TOKENIZER)
-    _write(parent, trained, examples, recipe, task=task, into=into)
+    _write(parent, made, examples, recipe, task=task, into=into)
     run_folder.publish(into, task.out, folder=folder)
     return task.out
 
 
 def sampling_probabilities(data: Dataset) -> NDArray[np.float64]:
-    """Return the probability with which each message is sampled: by SHARES, both labelled classes equal.
+    """Return the probability with which each message is sampled: by SHARES and REHEARSED, both labelled classes equal.
 
     Near-duplicates weigh little more than one message. DataError if the labels lack ham or spam.
     """
@@ -104,17 +122,27 @@ def sampling_probabilities(data: Dataset) -> NDArray[np.float64]:
         if part.any():
             weight, _ = group_weights(data.group[part])
             probability[part] = share * weight / weight.sum()
-    normalized: NDArray[np.float64] = probability / probability.sum()
-    return normalized
+    probability /= probability.sum()
+    generated = is_generated(data.source)
+    if generated.any():
+        probability *= 1 - REHEARSED
+        probability[generated] = REHEARSED / np.count_nonzero(generated)
+    return probability
 
 
-def _with_targets(data: Dataset, examples: list[Example], calibration: Calibration, task: Task) -> list[Example]:
-    """Give the examples without a label their soft targets."""
+def _with_targets(
+    data: Dataset, examples: list[Example], parent: Bundle, network: Network, task: Task
+) -> list[Example]:
+    """Give the examples without a label their soft targets: generated mail the scores of the parent itself."""
     scores: dict[str, float] = json.loads((task.mail / TARGETS).read_text())
-    for index, row in enumerate(data.rows):
-        if row.source != LABELLED:
-            logit = (scores[row.id] - calibration.shift) / calibration.scale
-            examples[index] = replace(examples[index], spam=logistic(logit))
+    generated = is_generated(data.source)
+    for index in np.flatnonzero(~generated & (data.source != LABELLED)).tolist():
+        logit = (scores[data.rows[index].id] - parent.calibration.shift) / parent.calibration.scale
+        examples[index] = replace(examples[index], spam=logistic(logit))
+    rehearsed = np.flatnonzero(generated).tolist()
+    kept = judging.logits(network, [examples[index] for index in rehearsed], windows=parent.input.max_windows)
+    for index, logit in zip(rehearsed, kept.tolist(), strict=True):
+        examples[index] = replace(examples[index], spam=logistic(logit))
     return examples
 
 
@@ -128,7 +156,7 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
         wide_rate=task.wide_rate,
         wide_damping=WIDE_DAMPING,
         average=0.99,
-        synthetic=0.0,
+        synthetic=REHEARSED,
         seed=task.seed,
     )
 

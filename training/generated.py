@@ -20,9 +20,9 @@ EVADED = "evaded:"
 
 @dataclass(frozen=True, slots=True)
 class Modern:
-    """Dressed mail to add: `count` messages made from the texts in `folder`."""
+    """Dressed mail to add: `count` messages made from the texts in `folder`; without it, of this project alone."""
 
-    folder: Path
+    folder: Path | None
     count: int
 
 
@@ -60,7 +60,11 @@ def synthetic_mail(count: int, seed: int) -> Iterator[Labelled]:
 
 def dressed_mail(modern: Modern, seed: int) -> Iterator[tuple[Labelled, str]]:
     """Yield the dressed mail, each message with its kin."""
-    from .synthetic.modern import modern_mail
+    from .synthetic.modern import modern_mail, own_mail
 
-    for place, one in enumerate(modern_mail(modern.folder, seed=seed, count=modern.count)):
+    if modern.folder is None:
+        mail = own_mail(seed=seed, count=modern.count)
+    else:
+        mail = modern_mail(modern.folder, seed=seed, count=modern.count)
+    for place, one in enumerate(mail):
         yield Labelled(f"{place:06}", one.label, one.source, "", one.raw), one.kin

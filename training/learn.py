@@ -221,6 +221,17 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
     return network.cpu().eval()
 
 
+def between(start: Network, trained: Network, share: float) -> Network:
+    """Return a network whose weights are the given share of the way from those of `start` to those of `trained`."""
+    found = copy.deepcopy(start)
+    with torch.no_grad():
+        for value, goal in zip(found.parameters(), trained.parameters(), strict=True):
+            value.lerp_(goal, share)
+    if found.wide is not None:
+        found.deep.set_evidence(found.wide)
+    return found
+
+
 def _train_stage(
     recipe: Recipe,
     run: Run,

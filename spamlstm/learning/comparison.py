@@ -13,14 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from spamlstm.config import Costs
+from spamlstm.config import Config, Costs
 from spamlstm.corpus.paths import FileMessage
 from spamlstm.evaluation import metrics
-from spamlstm.learning.reference_mail import ReferenceVerdicts
+from spamlstm.learning.reference_mail import FEW, ReferenceVerdicts, judge_reference_mail
+from spamlstm.learning.snapshot import LabelledMail
+from spamlstm.model import registry
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
+MOST_AGAINST_PCT = 15
+"""The largest percentage of labels that may contradict a verdict of the model in use, ham or spam, without labels."""
 # The largest percentage of unlabelled ham (as classified by the model in use) that may become spam. One message is
 # always allowed.
 MOST_TURNED_PCT = 0.5
@@ -50,13 +54,27 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True)
+class ShippedLosses:
+    """How many reference messages get a worse verdict from each model than from the shipped model, without labels."""
+
+    running: int
+    candidate: int
+
+    @property
+    def are_many(self) -> bool:
+        """Return whether the candidate loses more than FEW messages, and more than the model in use."""
+        return self.candidate > max(FEW, self.running)
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All figures on which the decision about a promotion depends.
 
     `unlabelled` is the number of unlabelled messages. `judged_ham` is the number of unlabelled messages that the model
     in use classifies as ham. `turned` is the number of changed verdicts on unlabelled messages, by kind of change, such
     as 'ham→spam'. `reference` has the verdicts on the reference mail, which is unlike the user's mail, with personal
-    layers of all labels.
+    layers of all labels. `shipped` compares with the shipped model, so that small losses of many retrainings do not add
+    up. It is without personal layers, so that the shipped model need not read the labels.
     """
 
     filters: Sides
@@ -67,6 +85,7 @@ class Comparison:
     judged_ham: int = 0
     turned: dict[str, int] = field(default_factory=dict)
     reference: ReferenceVerdicts | None = None
+    shipped: ShippedLosses | None = None
 
 
 def objections(comparison: Comparison) -> list[str]:
@@ -95,9 +114,31 @@ def objections(comparison: Comparison) -> list[str]:
         found.append(
             f"{comparison.reference.worse} reference messages, which are unlike your mail, would get a worse verdict"
         )
+    if comparison.shipped is not None and comparison.shipped.are_many:
+        found.append(
+            f"without your labels, {comparison.shipped.candidate} reference messages would get a worse verdict than by"
+            " the shipped model"
+        )
     if not found and not _is_better(comparison.networks):
         found.append("it is not better than the model in use on held-out labels")
     return found
+
+
+def shipped_losses(running: Classifier, candidate: Classifier, config: Config) -> ShippedLosses | None:
+    """Judge the reference mail with the shipped model and both others. Return None if there is no shipped model."""
+    path = registry.folder(registry.DEFAULT)
+    if not path.is_dir():
+        return None
+    shipped = judge_reference_mail(Classifier.open(path, config=config), None)
+    return ShippedLosses(
+        *(ReferenceVerdicts(shipped, judge_reference_mail(one, None)).worse for one in (running, candidate))
+    )
+
+
+def labels_against(verdicts: Sequence[Verdict], spam: Sequence[bool]) -> int:
+    """Return how many labels are the opposite of the verdict. `spam` tells which labels are spam."""
+    opposite = {True: Verdict.HAM, False: Verdict.SPAM}
+    return sum(verdict is opposite[label] for verdict, label in zip(verdicts, spam, strict=True))
 
 
 def comparison_table(comparison: Comparison) -> list[str]:
@@ -117,6 +158,8 @@ def comparison_table(comparison: Comparison) -> list[str]:
     rows += ["", f"Changed verdicts on {comparison.unlabelled:,} unlabelled messages: {changes}."]
     if comparison.reference is not None:
         rows += [f"Worse verdicts on reference mail, which is unlike your mail: {comparison.reference.worse}."]
+    if comparison.shipped is not None:
+        rows += [f"Worse than those of the shipped model, without labels: {comparison.shipped.candidate}."]
     return rows
 
 
@@ -156,6 +199,27 @@ def turned(before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, int
     """Return the number of changed verdicts by kind of change, such as 'ham→spam'."""
     changes = Counter(f"{was}→{now}" for was, now in zip(before, after, strict=True) if was is not now)
     return dict(sorted(changes.items()))
+
+
+def learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
+    """Return a personal layer that learned the given labels in order.
+
+    `assessed` has the base scores (scores before personal labels) and features of at least these messages.
+    """
+    by_content = {one.key: one for one in assessed}
+    layer = PersonalLayer()
+    for one in sorted(labelled, key=lambda labelled: labelled.row):
+        base = by_content[one.content]
+        if base.personal_features is not None:
+            layer.learn(
+                base.personal_features,
+                prior=base.prior,
+                spam=one.spam,
+                history=one.origin.is_history,
+                sender=base.sender,
+                answered=one.answered,
+            )
+    return layer
 
 
 def assess(classifier: Classifier, mail: Iterable[FileMessage]) -> Iterator[Assessed[str]]:

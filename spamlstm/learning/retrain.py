@@ -159,11 +159,14 @@ class _Retraining:
             f"{counted(len(taken.train), 'label')} to learn, {len(taken.held):,} held out, "
             f"{counted(len(taken.unlabelled) + len(taken.aside), 'unlabelled message')}"
         )
-        if min(taken.counts().values()) < FEWEST:
-            few = self._too_few(taken)
-            self._save_outcome(few, taken)
-            return few
-        compared = self._compare(taken)
+        labelled = list(comparison.assess(self._running, [one.mail for one in taken.all]))
+        if useless := self._too_few(taken) or self._too_many_against(taken, labelled):
+            none = RetrainReport(
+                promoted=False, why=(useless,), labels=taken.counts(), contradictions=asdict(taken.contradictions)
+            )
+            self._save_outcome(none, taken)
+            return none
+        compared = self._compare(taken, labelled)
         why = comparison.objections(compared)
         report = RetrainReport(
             promoted=not why,
@@ -181,37 +184,52 @@ class _Retraining:
         self._promote(report)
         return self._finished(report, taken)
 
-    def _too_few(self, taken: Snapshot) -> RetrainReport:
-        counts, contradictions = taken.counts(), asdict(taken.contradictions)
-        why = (
+    def _too_few(self, taken: Snapshot) -> str:
+        """Return the reason not to train if labels contradict each other, or ''."""
+        counts = taken.counts()
+        if min(counts.values()) >= FEWEST:
+            return ""
+        return (
             f"of the newest {snapshot.MOST_LABELS:,} labels, {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam"
             f" agree with their near-duplicates; retraining needs {FEWEST} of each"
         )
-        return RetrainReport(promoted=False, why=(why,), labels=counts, contradictions=contradictions)
 
-    def _compare(self, taken: Snapshot) -> Comparison:
-        """Compare the trial, and then the candidate, with the model in use.
+    def _too_many_against(self, taken: Snapshot, labelled: Sequence[Assessed[str]]) -> str:
+        """Return the reason not to train if many labels contradict the model in use, or ''.
+
+        Held-out labels do not show wrong labels if they are wrong in the same way.
+        """
+        verdicts, _ = comparison.judged(self._running, labelled, None)
+        against = comparison.labels_against(verdicts, [one.spam for one in taken.all])
+        if against <= comparison.MOST_AGAINST_PCT / 100 * len(taken.all):
+            return ""
+        return (
+            f"{against:,} of {len(taken.all):,} labels are the opposite of what the model in use is sure of without"
+            " labels; more of them are probably wrong than right (spamlstm labels shows them)"
+        )
+
+    def _compare(self, taken: Snapshot, labelled: list[Assessed[str]]) -> Comparison:
+        """Compare the trial, and then the candidate, with the model in use, which assessed the messages of the labels.
 
         The candidate is trained only if the trial gives no reason against a promotion.
         """
         running = self._running
-        labelled = list(comparison.assess(running, [one.mail for one in taken.all]))
         unlabelled = list(comparison.assess(running, taken.unlabelled))
         aside = list(comparison.assess(running, taken.aside))
-        layer = _learned(labelled, taken.train)
+        layer = comparison.learned(labelled, taken.train)
         trial = self._train("trial", taken.train, targets=_targets(running, unlabelled, layer), taken=taken)
         tried = list(comparison.assess(trial, [one.mail for one in taken.all]))
         filters, networks = (
             Sides(self._figures(running, labelled, taken, known), self._figures(trial, tried, taken, learned))
-            for known, learned in ((layer, _learned(tried, taken.train)), (None, None))
+            for known, learned in ((layer, comparison.learned(tried, taken.train)), (None, None))
         )
         compared = Comparison(filters, networks)
         if comparison.objections(compared):
             return compared
         del trial, tried
-        layer = _learned(labelled, taken.all)
+        layer = comparison.learned(labelled, taken.all)
         candidate = self._train("candidate", taken.all, targets=_targets(running, unlabelled, layer), taken=taken)
-        learned = _learned(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
+        learned = comparison.learned(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
         before, _ = comparison.judged(running, aside, layer)
         after, _ = comparison.judged(candidate, comparison.assess(candidate, taken.aside), learned)
         return replace(
@@ -220,6 +238,7 @@ class _Retraining:
             judged_ham=before.count(Verdict.HAM),
             turned=comparison.turned(before, after),
             reference=ReferenceVerdicts(judge_reference_mail(running, layer), judge_reference_mail(candidate, learned)),
+            shipped=comparison.shipped_losses(running, candidate, self._settings.config),
         )
 
     def _figures(
@@ -310,27 +329,6 @@ def _failure(step: Callable[[], object]) -> str:
     except OSError as error:
         return reason_of(error)
     return ""
-
-
-def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
-    """Return a personal layer that learned the given labels in order.
-
-    `assessed` has the base scores (scores before personal labels) and features of at least these messages.
-    """
-    by_content = {one.key: one for one in assessed}
-    layer = PersonalLayer()
-    for one in sorted(labelled, key=lambda labelled: labelled.row):
-        base = by_content[one.content]
-        if base.personal_features is not None:
-            layer.learn(
-                base.personal_features,
-                prior=base.prior,
-                spam=one.spam,
-                history=one.origin.is_history,
-                sender=base.sender,
-                answered=one.answered,
-            )
-    return layer
 
 
 def _targets(running: Classifier, unlabelled: Iterable[Assessed[str]], layer: PersonalLayer) -> dict[str, float]:

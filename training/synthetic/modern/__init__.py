@@ -13,7 +13,7 @@ from random import Random
 
 from ..tokens import chance
 from .dressing import Dressed, Dresser
-from .material import Material, load_material
+from .material import Material, Shell, load_material
 from .own_texts import draw_own, own_texts
 from .reports import REPORTS
 
@@ -26,6 +26,7 @@ __all__ = [
     "kinds",
     "load_material",
     "modern_mail",
+    "own_mail",
 ]
 
 TEMPLATE, NEWSLETTER = 0.55, 0.07
@@ -71,6 +72,20 @@ def draw_dressed_many(folder: Path, label: str, *, seed: int, count: int, own: b
             yield dresser.own(rng, draw_own(rng, label), label, disguised=False)
         else:
             yield dresser.template(rng, dresser.material.draw_template(rng), label, disguised=False)
+
+
+def own_mail(*, seed: int, count: int) -> Iterator[Dressed]:
+    """Yield `count` messages of the texts and reports of this project, ham and spam in turn. No other files are needed.
+
+    Their pages have no designed shells, and no words from other projects around the texts.
+    """
+    dresser = Dresser(Material({}, {}, (Shell("none", "{{content}}"),), {}))
+    for number in range(count):
+        rng, label = Random(f"{seed} {number}"), "spam" if number % 2 else "ham"
+        if label == "ham" and chance(rng, REPORT):
+            yield dresser.report(rng, rng.choice(sorted(REPORTS)))
+        else:
+            yield dresser.own(rng, draw_own(rng, label), label)
 
 
 def kinds() -> list[str]:

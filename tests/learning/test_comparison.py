@@ -2,9 +2,21 @@
 
 import pytest
 
-from spamlstm.learning.comparison import Comparison, Figures, Sides, objections
+from spamlstm.config import Config
+from spamlstm.learning import comparison
+from spamlstm.learning.comparison import (
+    Comparison,
+    Figures,
+    ShippedLosses,
+    Sides,
+    labels_against,
+    objections,
+    shipped_losses,
+)
 from spamlstm.learning.label import Label
 from spamlstm.learning.reference_mail import ReferenceVerdicts
+from spamlstm.model import registry
+from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 
 
@@ -28,3 +40,37 @@ def test_mail_unlike_the_labels(filed, missed, refused):
     after = {Label.HAM: {Verdict.SPAM: 1 + filed}, Label.SPAM: {Verdict.SPAM: 30 - missed}}
     compared = Comparison(sides(4, 4), sides(4, 4), reference=ReferenceVerdicts(before, after))
     assert bool(objections(compared)) == refused
+
+
+@pytest.mark.parametrize(
+    ("running", "candidate", "refused"), [(0, 2, False), (2, 2, False), (0, 3, True), (2, 3, True), (5, 5, False)]
+)
+def test_small_losses_do_not_add_up(running, candidate, refused):
+    """A candidate may lose two reference messages of the shipped model, whatever earlier retrainings lost.
+
+    A model in use that lost more before, because it is no child of the shipped model, may lose no further ones.
+    """
+    compared = Comparison(sides(4, 4), sides(4, 4), shipped=ShippedLosses(running, candidate))
+    assert bool(objections(compared)) == refused
+
+
+def test_the_losses_are_counted_without_labels(tiny, monkeypatch):
+    """All models judge the reference mail without a personal layer. Without a shipped model nothing is counted."""
+    found = iter((37, 36, 34))
+
+    def judge(_classifier, layer):
+        assert layer is None
+        return {Label.HAM: {Verdict.SPAM: 0}, Label.SPAM: {Verdict.SPAM: next(found)}}
+
+    monkeypatch.setattr(comparison, "judge_reference_mail", judge)
+    monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
+    classifier = Classifier.open(tiny)
+    assert shipped_losses(classifier, classifier, Config()) == ShippedLosses(running=1, candidate=3)
+    monkeypatch.setattr(registry, "_SHIPPED", (tiny / "none",))
+    assert shipped_losses(classifier, classifier, Config()) is None
+
+
+def test_labels_against_the_model():
+    """Only a label that is the opposite of a verdict counts; unsure has no opposite."""
+    verdicts = (Verdict.HAM, Verdict.HAM, Verdict.SPAM, Verdict.SPAM, Verdict.UNSURE, Verdict.UNSURE)
+    assert labels_against(verdicts, (True, False, True, False, True, False)) == 2

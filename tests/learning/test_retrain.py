@@ -22,7 +22,7 @@ from unlike_letters import letter
 
 from spamlstm.config.locations import models_dir
 from spamlstm.errors import OutputError, TemporaryError, UnavailableError
-from spamlstm.learning import retrain, retrain_files
+from spamlstm.learning import comparison, retrain, retrain_files
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.retrain import RetrainSettings, trainer_command
@@ -102,6 +102,33 @@ def test_what_loses_other_mail_is_refused(options, unsure, monkeypatch):
     report = retrain.retrain(options)
     assert report.why == ("3 reference messages, which are unlike your mail, would get a worse verdict",)
     assert registry.find_bundle(None) == unsure
+
+
+def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkeypatch, trainer):
+    """If many labels are the opposite of what the model is sure of, nothing is trained, and a timer repeats nothing."""
+    monkeypatch.setattr(registry, "_SHIPPED", (make(tmp_path / "sure", weight=6, version="sure"),))
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        for number in range(80):
+            label = Label.SPAM if (number % 2 == 1) is not (number < 13) else Label.HAM
+            Trainer(labels).add_label(letter(number, spam=number % 2 == 1), label, prior=None, model="m")
+    settings = RetrainSettings(tmp_path / "state", trainer=trainer(6), say=lambda _: None)
+    report = retrain.retrain(settings)
+    assert report.why[0].startswith("13 of 80 labels are the opposite of what the model in use is sure of")
+    assert (report.model, report.labels) == (None, {"ham": 39, "spam": 41})
+    assert "nothing was labelled" in retrain.retrain(settings).why[0]
+
+
+def test_losses_against_the_shipped_model_are_counted(options, monkeypatch):
+    """A model that loses more than two reference messages of the shipped model is refused, whatever was lost before."""
+    verdicts = iter((40, 38, 37))
+    monkeypatch.setattr(
+        comparison,
+        "judge_reference_mail",
+        lambda *_: {Label.HAM: {Verdict.SPAM: 0}, Label.SPAM: {Verdict.SPAM: next(verdicts)}},
+    )
+    monkeypatch.setattr(retrain, "judge_reference_mail", lambda *_: {label: {Verdict.SPAM: 0} for label in Label})
+    (why,) = retrain.retrain(options).why
+    assert why.startswith("without your labels, 3 reference messages would get a worse verdict than by the shipped")
 
 
 def test_a_full_disk_names_the_folder(options, monkeypatch):

@@ -1,7 +1,7 @@
 """Small made-up corpora: short letters whose class shows in a few words among many that both classes share."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SHARED = """the a of and to in for on with we you your our this that it is was will can please find more about today
@@ -12,12 +12,19 @@ HAMMY = "meeting agenda minutes draft review schedule lunch colleague thesis sem
 SPAMMY = "pills prize winner casino lottery cheap discount miracle urgent transfer".split()
 
 
-def letters(*, seed: int, count: int, telling: float = 0.2) -> Iterator[tuple[str, bytes]]:
+def letters(
+    *,
+    seed: int,
+    count: int,
+    telling: float = 0.2,
+    hammy: Sequence[str] = HAMMY,
+    spammy: Sequence[str] = SPAMMY,
+) -> Iterator[tuple[str, bytes]]:
     """Yield `count` pairs (label, raw message), ham and spam in turn; the share `telling` of words shows the class."""
     rng = random.Random(seed)
     for number in range(count):
         label = "spam" if number % 2 else "ham"
-        words = SPAMMY if label == "spam" else HAMMY
+        words = spammy if label == "spam" else hammy
         chosen = [rng.choice(words if rng.random() < telling else SHARED) for _ in range(rng.randint(15, 40))]
         yield label, _mail(rng, chosen)
 

@@ -204,8 +204,8 @@ class _Retraining:
         if against <= comparison.MOST_AGAINST_PCT / 100 * len(taken.all):
             return ""
         return (
-            f"{against:,} of {len(taken.all):,} labels are the opposite of what the model in use is sure of without"
-            " labels; more of them are probably wrong than right (spamlstm labels shows them)"
+            f"{against:,} of {len(taken.all):,} labels are the opposite of the verdict of the model in use without"
+            " labels, so they are probably wrong; look at them with 'spamlstm labels'"
         )
 
     def _compare(self, taken: Snapshot, labelled: list[Assessed[str]]) -> Comparison:

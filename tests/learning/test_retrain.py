@@ -105,7 +105,7 @@ def test_what_loses_other_mail_is_refused(options, unsure, monkeypatch):
 
 
 def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkeypatch, trainer):
-    """If many labels are the opposite of what the model is sure of, nothing is trained, and a timer repeats nothing."""
+    """If many labels are the opposite of the model's verdicts, nothing is trained, and a timer repeats nothing."""
     monkeypatch.setattr(registry, "_SHIPPED", (make(tmp_path / "sure", weight=6, version="sure"),))
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         for number in range(80):
@@ -113,7 +113,7 @@ def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkey
             Trainer(labels).add_label(letter(number, spam=number % 2 == 1), label, prior=None, model="m")
     settings = RetrainSettings(tmp_path / "state", trainer=trainer(6), say=lambda _: None)
     report = retrain.retrain(settings)
-    assert report.why[0].startswith("13 of 80 labels are the opposite of what the model in use is sure of")
+    assert report.why[0].startswith("13 of 80 labels are the opposite of the verdict of the model in use")
     assert (report.model, report.labels) == (None, {"ham": 39, "spam": 41})
     assert "nothing was labelled" in retrain.retrain(settings).why[0]
 

@@ -214,8 +214,6 @@ def _check_above(path: Path, *, what: str) -> None:
             status = os.stat(folder)  # noqa: PTH116  many times faster
         except (FileNotFoundError, NotADirectoryError):
             continue  # the folder will be created with mode 0700, or cannot be created
-        if not stat.S_ISDIR(status.st_mode):
-            continue  # such as /dev/null, the home folder of some users
         if status.st_uid not in trusted:
             raise ConfigError(
                 f"{what} is below {folder}, which belongs to {_user(status.st_uid)}, who can replace it; use a folder"
@@ -228,6 +226,8 @@ def _check_above(path: Path, *, what: str) -> None:
             )
 
 
+        if not stat.S_ISDIR(status.st_mode):
+            continue  # such as /dev/null, the home folder of some users
 def _trusted() -> set[int]:
     """Return the ids of this user and of root. With systemd's PrivateUsers= the kernel may show another id for root."""
     return {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116

@@ -101,6 +101,17 @@ def test_a_folder_that_cannot_be_made_private(state, monkeypatch):
 
 
 @only_root
+def test_a_file_of_another_user_above_is_refused():
+    """The owner of a file in a shared folder could replace the file by a folder, before the state folder is created."""
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o1777)
+        Path(shared, "file").touch()
+        os.chown(Path(shared, "file"), OTHER, OTHER)
+        with pytest.raises(ConfigError, match=f"belongs to user {OTHER}, who can replace it"):
+            secured(Path(shared, "file", "state"))
+
+
+@only_root
 @pytest.mark.parametrize("above", ["", "closed"])
 def test_a_folder_that_cannot_be_made(above):
     """If this user may not create the folder or not enter a folder above it, the error says what to do."""

@@ -35,7 +35,7 @@ def secured(folder: Path) -> bool:
     if status.st_uid != me:
         raise ConfigError(
             f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)};"
-            f"{_if_restored('-R', in_shell(folder))} run spamlstm as {_user(status.st_uid)}, or name another folder"
+            f"{_if_restored('-hR', in_shell(folder))} run spamlstm as {_user(status.st_uid)}, or name another folder"
             " with --state"
         )
     if _others_may_write(status):
@@ -94,7 +94,7 @@ def open_private(path: Path) -> int:
             f"{_user(me)} may not read and write {path} (mode {_mode(status)}); run: chmod 600 {in_shell(path)}"
         )
     # SQLite keeps parts of a database in files with longer names.
-    how = f"{_if_restored('', f'{in_shell(path)}*')} move it away to begin anew"
+    how = f"{_if_restored('-h', f'{in_shell(path)}*')} move it away to begin anew"
     raise ConfigError(f"{path} belongs to {_user(status.st_uid)} and you are {_user(me)};{how}")
 
 
@@ -104,9 +104,12 @@ def no_regular_file(path: Path) -> ConfigError:
 
 
 def _if_restored(option: str, paths: object) -> str:
-    """Return the advice for files that root restored from a backup. Root itself may only have mistaken the user."""
+    """Return the advice for files that root restored from a backup. Root itself may only have mistaken the user.
+
+    With -h, chown changes no file behind a link, which the user may have put there.
+    """
     me = os.geteuid()
-    command = " ".join(filter(None, ("chown", option, _name(me), str(paths))))
+    command = f"chown {option} {_name(me)} {paths}"
     return f" if it was restored from a backup, run as root: {command}; otherwise" if me else ""
 
 

@@ -241,6 +241,25 @@ def test_the_advice_for_a_restored_state_helps():
         assert (folder / "file-wal").stat().st_uid == OTHER
 
 
+@only_root
+@pytest.mark.parametrize("refused_by", [secured, lambda folder: open_private(folder / "file")])
+def test_the_advice_for_a_restored_state_follows_no_link(refused_by):
+    """The user of the folder could put links there. The command that root runs gives away no file behind a link."""
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o755)
+        folder, secret = Path(base) / "state", Path(base) / "secret"
+        folder.mkdir(mode=0o700)
+        secret.touch()
+        (folder / "file").touch()
+        (folder / "file-wal").symlink_to(secret)
+        os.chown(folder, 0 if refused_by is secured else OTHER, 0)
+        with as_other(), pytest.raises(ConfigError) as refused:
+            refused_by(folder)
+        command = str(refused.value).partition("run as root: ")[2].partition(";")[0]
+        subprocess.run(["sh", "-c", command], check=True)
+        assert ((folder / "file").stat().st_uid, secret.stat().st_uid) == (OTHER, 0)
+
+
 def test_a_folder_in_place_of_a_state_file(state):
     """The error says to move the folder away."""
     (state / "file").mkdir()

@@ -90,8 +90,12 @@ def open_private(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise no_regular_file(path)
     if status.st_uid == me:
+        what = f"{_user(me)} may not read and write {path}"
+        if status.st_mode & 0o600 != 0o600:
+            raise ConfigError(f"{what} (mode {_mode(status)}); run: chmod 600 {in_shell(path)}")
         raise ConfigError(
-            f"{_user(me)} may not read and write {path} (mode {_mode(status)}); run: chmod 600 {in_shell(path)}"
+            f"{what}, although its mode ({_mode(status)}) permits it; check its attributes (lsattr) and the security"
+            " modules, such as AppArmor"
         )
     # SQLite keeps parts of a database in files with longer names.
     how = f"{_if_restored('-h', f'{in_shell(path)}*')} move it away to begin anew"
@@ -222,6 +226,8 @@ def _check_above(path: Path, *, what: str) -> None:
                 f"{what} is below {folder}, which belongs to {_user(status.st_uid)}, who can replace it; use a folder"
                 f" of your own, or run spamlstm as {_user(status.st_uid)}"
             )
+        if not stat.S_ISDIR(status.st_mode):
+            continue  # such as /dev/null, the home folder of some users
         if _others_may_write(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigError(
                 f"{what} is below {folder}, to which other users can write (mode {_mode(status)}), so they can replace"
@@ -229,8 +235,6 @@ def _check_above(path: Path, *, what: str) -> None:
             )
 
 
-        if not stat.S_ISDIR(status.st_mode):
-            continue  # such as /dev/null, the home folder of some users
 def _trusted() -> set[int]:
     """Return the ids of this user and of root. With systemd's PrivateUsers= the kernel may show another id for root."""
     return {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116

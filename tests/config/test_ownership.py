@@ -268,8 +268,8 @@ def test_a_folder_in_place_of_a_state_file(state):
 
 
 def test_a_state_file_without_permissions(state):
-    """The error names the command that restores the mode."""
-    (state / "file").touch(mode=0o600)
+    """The error names the command that restores the mode, if the mode is the reason."""
+    (state / "file").touch(mode=0o400)
     with pytest.MonkeyPatch.context() as patch:
 
         def refuse(path, flags, mode):
@@ -277,6 +277,11 @@ def test_a_state_file_without_permissions(state):
 
         patch.setattr(os, "open", refuse)
         with pytest.raises(ConfigError, match=f"chmod 600 {state}/file"):
+            open_private(state / "file")
+        (state / "file").chmod(0o600)
+        with pytest.raises(
+            ConfigError, match=r"may not read and write .*, although its mode \(0600\) permits it; check"
+        ):
             open_private(state / "file")
         with pytest.raises(PermissionError):
             open_private(state / "missing")

@@ -146,7 +146,8 @@ class Command(_WithCommonOptions, TyperCommand):
         terminal.settings.check()
         if terminal.settings.verbose:
             _report_files(ctx.params)
-        if "model" in ctx.params and self.name != "run":  # the daemon logs it
+        # The daemon logs it, and mail servers may take a line of `filter` on standard error for a failure.
+        if "model" in ctx.params and self.name not in ("run", "filter"):
             _report_lost_selection(ctx.params["model"])
         return super().invoke(ctx)
 

@@ -1,6 +1,7 @@
 """`spamlstm model`."""
 
 import json
+import os
 import re
 import shutil
 
@@ -55,6 +56,23 @@ def test_a_selected_model_that_is_missing(models, tmp_path, tiny, capsys):
     run(["model", "use", "default"])
     assert run(["model", "list"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_filter_reports_no_lost_selection(models, tmp_path, capfd):
+    """Programs that deliver mail, such as getmail, may take a line on standard error for a failure."""
+    models.mkdir(exist_ok=True)
+    (models / registry.CURRENT).symlink_to("missing")
+    (tmp_path / "one.eml").write_bytes(SPAM)
+    stdin = os.dup(0)
+    with (tmp_path / "one.eml").open("rb") as message:
+        os.dup2(message.fileno(), 0)
+    try:
+        assert run(["--color", "never", "filter"]) == 0
+    finally:
+        os.dup2(stdin, 0)
+        os.close(stdin)
+    out, err = capfd.readouterr()
+    assert (out.startswith("X-Spam-"), err) == (True, "")
 
 
 @pytest.mark.parametrize(("key", "value"), [("text_version", 1), ("format", 1)])

@@ -91,14 +91,14 @@ def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bo
     """Return the content ids of the messages that the filter filed as junk and of the messages that the user labelled.
 
     `state` is the folder of the journal and of the records of accounts, and `store` the folder of the labels. A dry run
-    reads copies of journal and labels in memory, so that it does not upgrade the files of an earlier version.
+    reads copies of them, so that it does not upgrade the files of an earlier version.
     """
     filed: set[str] = set()
     labelled: set[str] = set()
     if (state / JOURNAL).exists():
         with explained(state), contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal:
             filed = journal.filed()
-    records = AccountRecords.find(state, chosen.source) if chosen.account else None
+    records = AccountRecords.find(state, chosen.source, dry_run=dry_run) if chosen.account else None
     if records is not None:
         with contextlib.closing(records):
             filed |= records.filed()

@@ -39,7 +39,7 @@ def undo_on_accounts(
     for account in config.accounts:
         yield from _with_error(_on_account(account, config, state, is_wanted=is_wanted, dry=dry))
     for path in AccountRecords.others(state, [account.key for account in config.accounts]):
-        yield from _with_error(_on_removed_account(path, is_wanted=is_wanted))
+        yield from _with_error(_on_removed_account(path, is_wanted=is_wanted, dry=dry))
 
 
 def _with_error(results: Iterator[_Result]) -> Iterator[_Result | UserError]:
@@ -53,7 +53,7 @@ def _with_error(results: Iterator[_Result]) -> Iterator[_Result | UserError]:
 def _on_account(
     account: ImapConfig, config: Config, state: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
 ) -> Iterator[tuple[str, AccountUndoResult]]:
-    records = AccountRecords.find(state, account.key)
+    records = AccountRecords.find(state, account.key, dry_run=dry)
     if records is None:
         return
     with contextlib.closing(records):
@@ -63,9 +63,9 @@ def _on_account(
 
 
 def _on_removed_account(
-    path: Path, *, is_wanted: Callable[[AccountAct], bool]
+    path: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
 ) -> Iterator[tuple[str, AccountUndoResult]]:
-    with contextlib.closing(AccountRecords.at(path)) as records:
+    with contextlib.closing(AccountRecords.at(path, dry_run=dry)) as records:
         for act in filter(is_wanted, records.acts()):
             folder = records.folder(act.mail.target)
             where = folder.name if folder else ""

@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import sqlite3
 import time
 
 import damage
 import pytest
 
-from spamlstm.config import ImapConfig
+from spamlstm.cli.adopted_mailbox import ChosenMailbox, known_labels
+from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.account_state import AccountAct, HandledMessage
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.maildir.folders import FolderRole
@@ -69,3 +71,25 @@ def test_accounts_without_acts_are_not_named(spamlstm, removed, state, tmp_path)
     assert spamlstm("undo", "--config", tmp_path / "config.toml")[0] == 0
     removed(ImapConfig("imap.example.org", "ann"))
     assert spamlstm("undo", "--since", "0s", "--config", tmp_path / "config.toml")[0] == 0
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_dry_run_upgrades_no_records(spamlstm, removed, state, tmp_path, *, is_configured):
+    """A dry run of a new version leaves the records of the earlier version, which may be running, as they are."""
+    account = ImapConfig("imap.example.org", "ann")
+    removed(account)
+    if is_configured:
+        (tmp_path / "config.toml").write_text(
+            f'[[imap]]\nhost = "{account.host}"\nuser = "ann"\npassword_command = "true"\n'
+        )
+    path = AccountRecords.path_of(state, account.key)
+    with contextlib.closing(sqlite3.connect(path)) as earlier:
+        earlier.executescript("DROP TABLE account; ALTER TABLE judged DROP COLUMN is_junk; PRAGMA user_version = 2")
+    status, _, _ = spamlstm(
+        "undo", "--dry-run", "--since", "0s" if is_configured else "1h", "--config", tmp_path / "config.toml"
+    )
+    assert status == (0 if is_configured else 75)
+    chosen = ChosenMailbox("ann", Config(accounts=(account,)), account.key, account)
+    assert known_labels(state, state, chosen, dry_run=True).filed == set()
+    with contextlib.closing(sqlite3.connect(path)) as earlier:
+        assert earlier.execute("PRAGMA user_version").fetchone() == (2,)

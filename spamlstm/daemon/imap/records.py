@@ -87,14 +87,19 @@ class AccountRecords:
         return cls(connection, path)
 
     @classmethod
-    def find(cls, state: Path, account: str) -> Self | None:
-        """Open the records of an account like `open`, or return None if they do not exist."""
-        return cls.open(state, account) if cls.path_of(state, account).exists() else None
+    def find(cls, state: Path, account: str, *, dry_run: bool) -> Self | None:
+        """Open the records of an account like `open`, or for a dry run like `at`. Return None if they do not exist."""
+        path = cls.path_of(state, account)
+        if not path.exists():
+            return None
+        return cls.at(path, dry_run=True) if dry_run else cls.open(state, account)
 
     @classmethod
-    def at(cls, path: Path) -> Self:
-        """Open existing records by their path. Raises the errors of `open`."""
+    def at(cls, path: Path, *, dry_run: bool) -> Self:
+        """Open existing records by their path, or for a dry run a copy of them. Raises the errors of `open`."""
         with IDENTITY:
+            if dry_run:
+                return cls(database.copy_in_memory(path, ACCOUNT_TABLES), path)
             return cls(database.open_in(path.parent, path.name, ACCOUNT_TABLES), path)
 
     @classmethod

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spamlstm.config.ownership import no_regular_file, open_private, secured
+from spamlstm.config.ownership import check_regular, open_private, secured
 from spamlstm.errors import DataError, TemporaryError, UserError
 
 # The largest row is a saved personal layer of 14 MB. The limit keeps SQLite from allocating a
@@ -75,22 +75,22 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
     return prepared(connection, str(path), layout)
 
 
-def copy_in_memory(path: Path, layout: Layout) -> sqlite3.Connection:
-    """Return a copy of a database in memory, for a dry run: the file is neither created nor upgraded.
+def temporary_copy(path: Path, layout: Layout) -> sqlite3.Connection:
+    """Return a temporary copy of a database, for a dry run: the file is neither created nor upgraded.
 
     The copy has the tables of `layout`, and is empty if there is no file. Raises TemporaryError or DataError like
-    `open_in`, and ConfigError if `path` is not a regular file.
+    `open_in`, and ConfigError if `path` is a link or not a regular file.
     """
     from urllib.parse import quote_from_bytes
 
-    memory = connect(":memory:")
+    check_regular(path)
+    # A file without a name, of which only 2 MB are in memory: a journal may have 300 MB.
+    copy = connect("")
     if path.exists():
-        if not path.is_file():
-            raise no_regular_file(path)
         uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
         with Explained(str(path), layout.loss), contextlib.closing(sqlite3.connect(uri, uri=True)) as original:
-            original.backup(memory)
-    return prepared(memory, str(path), layout)
+            original.backup(copy)
+    return prepared(copy, str(path), layout)
 
 
 def connect(database: Path | str) -> sqlite3.Connection:

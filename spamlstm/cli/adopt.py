@@ -152,7 +152,7 @@ def undo_adoption(
 
 @contextlib.contextmanager
 def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
-    """Open the label store in the folder `state`, or for a dry run a copy of the label store in memory.
+    """Open the label store in the folder `state`, or for a dry run a temporary copy of the label store.
 
     If the user interrupts the command, a message says how to continue.
     """

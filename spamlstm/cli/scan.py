@@ -77,7 +77,7 @@ def _placed(
 ) -> Callable[[OpenMaildir, Arrival], Placement] | None:
     """Return a function that returns how a message came to the inbox, by the records of the daemon.
 
-    Return None if there are no records. A dry run uses a copy of them in memory.
+    Return None if there are no records. A dry run uses a temporary copy of them.
     """
     if dry_run:
         connection = copied_database(state)
@@ -93,7 +93,7 @@ def _placed(
 def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:
     """Update and return the personal layer (what was learned from the labels in `folder`), or None without labels.
 
-    A dry run updates only a copy in memory.
+    A dry run updates only a temporary copy.
     """
     labels = LabelStore.copy(folder) if dry_run else LabelStore.find(folder)
     if labels is None:
@@ -107,7 +107,7 @@ def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> Persona
 
 @contextlib.contextmanager
 def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
-    """Open the journal and lock the state folder. A dry run uses a copy in memory without a lock."""
+    """Open the journal and lock the state folder. A dry run uses a temporary copy without a lock."""
     with (
         contextlib.nullcontext() if dry_run else hold(state),
         contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal,

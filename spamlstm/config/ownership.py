@@ -73,12 +73,11 @@ def open_private(path: Path) -> int:
     Raises ConfigError with instructions if `path` is not a regular file of this user, or this user may not open it.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    if path.is_symlink():
-        raise ConfigError(f"{path} is a symbolic link, which spamlstm never creates; remove the link")
+    check_regular(path)
     me = os.geteuid()
     try:
         handle = os.open(path, flags, 0o600)
-    except (IsADirectoryError, PermissionError):
+    except PermissionError:
         if not os.path.lexists(path):
             raise
         status = os.lstat(path)
@@ -87,8 +86,6 @@ def open_private(path: Path) -> int:
         if stat.S_ISREG(status.st_mode) and status.st_uid == me:
             return handle
         os.close(handle)
-    if not stat.S_ISREG(status.st_mode):
-        raise no_regular_file(path)
     if status.st_uid == me:
         what = f"{_user(me)} may not read and write {path}"
         if status.st_mode & 0o600 != 0o600:
@@ -102,9 +99,12 @@ def open_private(path: Path) -> int:
     raise ConfigError(f"{path} belongs to {_user(status.st_uid)} and you are {_user(me)};{how}")
 
 
-def no_regular_file(path: Path) -> ConfigError:
-    """Return the error for a folder or another thing in the place of a file in the state folder."""
-    return ConfigError(f"{path} is not a regular file; move it away to begin anew")
+def check_regular(path: Path) -> None:
+    """Raise ConfigError with instructions if there is a link or a folder in the place of a file in the state folder."""
+    if path.is_symlink():
+        raise ConfigError(f"{path} is a symbolic link, which spamlstm never creates; remove the link")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a regular file; move it away to begin anew")
 
 
 def _if_restored(option: str, paths: object) -> str:

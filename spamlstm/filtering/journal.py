@@ -103,8 +103,8 @@ class Journal:
 
     @classmethod
     def copy(cls, state: Path) -> Self:
-        """Return a copy of a state folder's journal in memory, for a dry run, which changes nothing on disk."""
-        connection = database.copy_in_memory(state / NAME, _LAYOUT)
+        """Return a temporary copy of the journal of a state folder, for a dry run."""
+        connection = database.temporary_copy(state / NAME, _LAYOUT)
         with explained(state):
             return cls(connection)
 

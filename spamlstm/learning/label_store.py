@@ -61,8 +61,8 @@ class LabelStore:
 
     @classmethod
     def copy(cls, state: Path) -> Self:
-        """Return a copy of the store in memory, for a dry run. The copy is empty if the folder has no label store."""
-        return cls(database.copy_in_memory(state / LABELS, LAYOUT), shown=str(state / LABELS))
+        """Return a temporary copy of the store, for a dry run. The copy is empty if the folder has no label store."""
+        return cls(database.temporary_copy(state / LABELS, LAYOUT), shown=str(state / LABELS))
 
     @classmethod
     def find(cls, state: Path) -> Self | None:

@@ -104,12 +104,12 @@ def opened_database(folder: Path) -> sqlite3.Connection:
 
 
 def copied_database(folder: Path) -> sqlite3.Connection | None:
-    """Return a copy of the database in memory, for a dry run, or None if there is no database.
+    """Return a temporary copy of the database, for a dry run, or None if there is no database.
 
-    Raises the errors of `database.copy_in_memory`.
+    Raises the errors of `database.temporary_copy`.
     """
     path = next((folder / name for name in (NAME, FORMER_NAME) if (folder / name).exists()), None)
-    return None if path is None else _tolerant(database.copy_in_memory(path, _LAYOUT))
+    return None if path is None else _tolerant(database.temporary_copy(path, _LAYOUT))
 
 
 def _tolerant(connection: sqlite3.Connection) -> sqlite3.Connection:

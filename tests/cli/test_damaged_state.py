@@ -192,7 +192,7 @@ def test_a_damaged_act(spamlstm, root, home, damage, name):
 @pytest.mark.parametrize("name", ["scan", "dry scan", "dry adopt"])
 @pytest.mark.parametrize("file", [LABELS, JOURNAL])
 def test_pages_that_are_garbage(spamlstm, home, file, name):
-    """A file whose first page is intact is named in full, also in a dry run, which works on a copy in memory."""
+    """A file whose first page is intact is named in full, also in a dry run, which works on a copy."""
     path = home / "state" / file
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))

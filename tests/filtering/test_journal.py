@@ -1,15 +1,17 @@
 """The journal: private, bounded, written whole or not at all, and refused when another program wrote it."""
 
 import contextlib
+import os
 import sqlite3
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from inbox import judgement
 
 from spamlstm.config import Action
-from spamlstm.errors import DataError
+from spamlstm.errors import ConfigError, DataError
 from spamlstm.filtering import journal as journals
 from spamlstm.filtering.inbox_index import DAY, name_hash
 from spamlstm.filtering.journal import NAME, Journal
@@ -283,3 +285,29 @@ def test_what_we_filed_is_known(journal):
         back = journal.add_intent(done.judgement, intent("c"), now=11.0, undoes=act)
     end(journal, back, TransferResult.DONE)
     assert journal.filed() == {other}
+
+
+def test_a_copy_takes_little_memory(tmp_path):
+    """A dry run works on a copy of the journal, which may have hundreds of megabytes, without keeping it in memory."""
+
+    def size():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
+
+    Journal.open(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as large:
+        large.executescript("PRAGMA journal_mode = DELETE; CREATE TABLE other (x); BEGIN")
+        large.executemany("INSERT INTO other VALUES (zeroblob(?))", [(1 << 20,)] * 64)
+        large.commit()
+    before = size()
+    with contextlib.closing(Journal.copy(tmp_path)):
+        assert size() - before < 32
+
+
+def test_a_copy_follows_no_link(tmp_path):
+    """A dry run refuses what the command itself refuses: a link in the place of the journal."""
+    Journal.open(tmp_path).close()
+    (tmp_path / NAME).rename(tmp_path / "elsewhere")
+    (tmp_path / NAME).symlink_to("elsewhere")
+    for opened in (Journal.open, Journal.copy):
+        with pytest.raises(ConfigError, match="is a symbolic link, which spamlstm never creates; remove the link"):
+            opened(tmp_path)

@@ -99,7 +99,7 @@ class AccountRecords:
         """Open existing records by their path, or for a dry run a copy of them. Raises the errors of `open`."""
         with IDENTITY:
             if dry_run:
-                return cls(database.copy_in_memory(path, ACCOUNT_TABLES), path)
+                return cls(database.temporary_copy(path, ACCOUNT_TABLES), path)
             return cls(database.open_in(path.parent, path.name, ACCOUNT_TABLES), path)
 
     @classmethod

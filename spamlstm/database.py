@@ -155,9 +155,12 @@ def explained(error: sqlite3.DatabaseError) -> str:
     return f"{error}; is the disk full?" if is_io else str(error)
 
 
-def replacement_message(error: DataError) -> str:
-    """Return the message of an error for a database that this program replaces, without the advice to move it away."""
-    return str(error).replace(_ADVICE, "it is replaced by an empty one", 1)
+def replacement_message(error: DataError, *, what: str = "it is replaced by an empty one") -> str:
+    """Return the message of an error for damaged data that this program replaces.
+
+    `what` says so in place of the advice to move the file away.
+    """
+    return str(error).replace(_ADVICE, what, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
+from spamlstm.database import replacement_message
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
@@ -264,6 +265,8 @@ class Tracker:
     def _report(self, maildir: str, error: Exception, *, folder: str = "") -> None:
         self._label_stores.status.failed += 1
         kind, why = kind_of(error), sentence(error)
+        if isinstance(error, DamagedStateError):
+            why = replacement_message(error, what="the state of this Maildir is replaced by an empty one")
         if kind == FailureKind.BUG:
             why = type(error).__name__  # the text of the error may quote a message
             logger.error("bug: the visit of a Maildir failed and will be repeated", exc_info=error)

@@ -126,6 +126,8 @@ def test_a_damaged_maildir_is_reported_once_and_reset(restarts, tmp_path, caplog
     assert caplog.text.count("visit-failed") == 1
     assert "role: 'zz'" in caplog.text
     assert caplog.text.count("mailbox-state-lost") == 1
+    assert "the state of this Maildir is replaced by an empty one; learning from moves then starts" in caplog.text
+    assert "move it away" not in caplog.text
     assert set(one.labels().values()) <= {"spam"}
     assert one.label_of(move(one)) == "spam"
     restarts.close()

@@ -20,7 +20,7 @@ def secured(folder: Path) -> bool:
     folder or a folder above it. Such users may have put files there.
     """
     try:
-        with _permitted(folder, "created"):
+        with _permitted(folder, "opened or created"):
             # Check first and then create the folder, because the path may contain a link of another user.
             _check_above(folder, what=f"the state folder {folder}")
             make_private(folder)

@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_made(above):
         Path(home, "closed").mkdir(mode=0o700)
         os.seteuid(OTHER)
         try:
-            with pytest.raises(ConfigError, match=r"/state cannot be created .permission denied.; .*--state"):
+            with pytest.raises(ConfigError, match=r"/state cannot be opened or created .permission denied.; .*--state"):
                 secured(Path(home, above, "state"))
         finally:
             os.seteuid(0)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import DataError, NoInputError
+from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.files import make_private, sync_folder
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, SCORING_FILES, WIDE, Bundle
@@ -86,7 +86,7 @@ def lost_selection(path: Path | None) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        why = "is not a link" if error.errno == errno.EINVAL else f"cannot be read ({error.strerror})"
+        why = "is not a link" if error.errno == errno.EINVAL else f"cannot be read ({reason_of(error)})"
         why = f"{link} {why}"
     else:
         if name == DEFAULT or (models_dir() / name).is_dir():

@@ -124,7 +124,7 @@ def test_a_lost_selection_is_said(models, tmp_path, monkeypatch):
     assert registry.lost_selection(None) == ""
     models.rename(tmp_path / "models")
     models.symlink_to(models)
-    assert "current cannot be read (Too many levels of symbolic links)" in registry.lost_selection(None)
+    assert "current cannot be read (too many levels of symbolic links)" in registry.lost_selection(None)
 
 
 def test_a_copied_selection_is_no_selection(models):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spamlstm.config.ownership import check_regular, open_private, secured
-from spamlstm.errors import DataError, TemporaryError, UserError
+from spamlstm.errors import DataError, OutputError, TemporaryError, UserError
 
 # The largest row is a saved personal layer of 14 MB. The limit keeps SQLite from allocating a
 # gigabyte because of a damaged length.
@@ -79,7 +79,7 @@ def temporary_copy(path: Path, layout: Layout) -> sqlite3.Connection:
     """Return a temporary copy of a database, for a dry run: the file is neither created nor upgraded.
 
     The copy has the tables of `layout`, and is empty if there is no file. Raises TemporaryError or DataError like
-    `open_in`, and ConfigError if `path` is a link or not a regular file.
+    `open_in`, ConfigError if `path` is a link or not a regular file, and OutputError if the copy cannot be written.
     """
     from urllib.parse import quote_from_bytes
 
@@ -89,8 +89,21 @@ def temporary_copy(path: Path, layout: Layout) -> sqlite3.Connection:
     if path.exists():
         uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
         with Explained(str(path), layout.loss), contextlib.closing(sqlite3.connect(uri, uri=True)) as original:
-            original.backup(copy)
+            _copy(original, copy, str(path))
     return prepared(copy, str(path), layout)
+
+
+def _copy(original: sqlite3.Connection, copy: sqlite3.Connection, shown: str) -> None:
+    """Copy a database. Raises OutputError, which says what to do, if the disk of the copy is full."""
+    try:
+        original.backup(copy)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise OutputError(
+            f"a temporary copy of {shown} cannot be written (the disk is full); name another folder with the variable"
+            " TMPDIR"
+        ) from error
 
 
 def connect(database: Path | str) -> sqlite3.Connection:

@@ -5,10 +5,12 @@
 import errno
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
+import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from inbox import Clock, Inbox, raw
 from maildirs import make
 
 from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Backoff, FailureKind, kind_of
+from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.outcome import Status
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
@@ -149,6 +152,29 @@ def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refused)
     assert statuses(one.run()) == [Status.DONE]
     assert (len(one.names()), len(one.names(one.junk))) == (0, 1)
+
+
+@root_only
+def test_a_full_disk_of_temporary_files(disk, tmp_path):
+    """If a dry run cannot copy the journal, the error does not blame the journal. It says what to do."""
+    Journal.open(tmp_path / "state").close()
+    with closing(sqlite3.connect(tmp_path / "state" / NAME)) as large:
+        large.executescript("CREATE TABLE other (x); INSERT INTO other VALUES (zeroblob(8000000))")
+    script = """
+import sys
+from pathlib import Path
+from spamlstm.filtering.journal import Journal
+Journal.copy(Path(sys.argv[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "state"],
+        env={**os.environ, "SQLITE_TMPDIR": str(disk), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "OutputError: a temporary copy of " in done.stderr
+    assert f"{NAME} cannot be written (the disk is full); name another folder with the variable TMPDIR" in done.stderr
 
 
 @contextmanager

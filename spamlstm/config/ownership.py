@@ -33,10 +33,11 @@ def secured(folder: Path) -> bool:
     if stat.S_ISLNK(status.st_mode):
         raise ConfigError(f"the state folder {folder} is a symbolic link; name the target of the link with --state")
     if status.st_uid != me:
+        # Root may only have mistaken the user.
+        restored = _if_restored("-hR", in_shell(folder)) if me else ""
         raise ConfigError(
-            f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)};"
-            f"{_if_restored('-hR', in_shell(folder))} run spamlstm as {_user(status.st_uid)}, or name another folder"
-            " with --state"
+            f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)};{restored}"
+            f" run spamlstm as {_user(status.st_uid)}, or name another folder with --state"
         )
     if _others_may_write(status):
         raise ConfigError(
@@ -108,13 +109,12 @@ def check_regular(path: Path) -> None:
 
 
 def _if_restored(option: str, paths: object) -> str:
-    """Return the advice for files that root restored from a backup. Root itself may only have mistaken the user.
+    """Return the advice for files that root restored from a backup.
 
     With -h, chown changes no file behind a link, which the user may have put there.
     """
-    me = os.geteuid()
-    command = f"chown {option} {_name(me)} {paths}"
-    return f" if it was restored from a backup, run as root: {command}; otherwise" if me else ""
+    command = f"chown {option} {_name(os.geteuid())} {paths}"
+    return f" if it was restored from a backup, run as root: {command}; otherwise"
 
 
 def check_configuration(path: Path, status: os.stat_result) -> None:

@@ -98,9 +98,8 @@ class AccountRecords:
     def at(cls, path: Path, *, dry_run: bool) -> Self:
         """Open existing records by their path, or for a dry run a copy of them. Raises the errors of `open`."""
         with IDENTITY:
-            if dry_run:
-                return cls(database.temporary_copy(path, ACCOUNT_TABLES), path)
-            return cls(database.open_in(path.parent, path.name, ACCOUNT_TABLES), path)
+            copy = database.temporary_copy(path, ACCOUNT_TABLES) if dry_run else None
+            return cls(copy or database.open_in(path.parent, path.name, ACCOUNT_TABLES), path)
 
     @classmethod
     def others(cls, state: Path, accounts: Iterable[str]) -> list[Path]:

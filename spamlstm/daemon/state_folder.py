@@ -25,7 +25,7 @@ def hold(state: Path) -> Iterator[None]:
     locks are never stale. The lock file is never removed. Otherwise one program could lock the removed file, which it
     still has open, while another program locks a new file.
 
-    Raises TemporaryError if another process holds the lock, which it names, or if the file system gives no locks.
+    Raises TemporaryError if another process holds the lock, which it names, or if the file system has no locks.
     Raises ConfigError, which says what to do, if the folder cannot be created or other users can change it.
     """
     if secured(state):
@@ -38,8 +38,8 @@ def hold(state: Path) -> Iterator[None]:
             raise TemporaryError(f"another spamlstm{_holder(handle)} uses {state}; stop it first") from error
         except OSError as error:
             raise TemporaryError(
-                f"{state / LOCK} cannot be locked ({reason_of(error)}); if this does not pass, name a folder on a local"
-                " disk with --state"
+                f"{state / LOCK} cannot be locked ({reason_of(error)}); if this persists, name a folder on a local disk"
+                " with --state"
             ) from error
         try:
             os.ftruncate(handle, 0)

@@ -116,8 +116,8 @@ def objections(comparison: Comparison) -> list[str]:
         )
     if comparison.shipped is not None and comparison.shipped.are_many:
         found.append(
-            f"without your labels, {comparison.shipped.candidate} reference messages would get a worse verdict than by"
-            " the shipped model"
+            f"without your labels, {comparison.shipped.candidate} reference messages would get a worse verdict than"
+            " with the shipped model"
         )
     if not found and not _is_better(comparison.networks):
         found.append("it is not better than the model in use on held-out labels")

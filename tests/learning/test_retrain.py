@@ -128,7 +128,7 @@ def test_losses_against_the_shipped_model_are_counted(options, monkeypatch):
     )
     monkeypatch.setattr(retrain, "judge_reference_mail", lambda *_: {label: {Verdict.SPAM: 0} for label in Label})
     (why,) = retrain.retrain(options).why
-    assert why.startswith("without your labels, 3 reference messages would get a worse verdict than by the shipped")
+    assert why.startswith("without your labels, 3 reference messages would get a worse verdict than with the shipped")
 
 
 def test_a_full_disk_names_the_folder(options, monkeypatch):

@@ -92,7 +92,8 @@ def lost_selection(path: Path | None) -> str:
         if name == DEFAULT or (models_dir() / name).is_dir():
             return ""
         why = f"the selected model {name} is missing from {models_dir()}"
-    return f"{why}, so the shipped model is used; restore it, or select a model with 'spamlstm model use NAME'"
+    how = "restore the selected model, or select one with 'spamlstm model use NAME'"
+    return f"{why}, so the shipped model is used; {how}"
 
 
 def previous() -> str | None:

@@ -159,8 +159,11 @@ class _Retraining:
             f"{counted(len(taken.train), 'label')} to learn, {len(taken.held):,} held out, "
             f"{counted(len(taken.unlabelled) + len(taken.aside), 'unlabelled message')}"
         )
-        labelled = list(comparison.assess(self._running, [one.mail for one in taken.all]))
-        if useless := self._too_few(taken) or self._too_many_against(taken, labelled):
+        labelled: list[Assessed[str]] = []
+        if not (useless := self._too_few(taken)):
+            labelled = list(comparison.assess(self._running, [one.mail for one in taken.all]))
+            useless = self._too_many_against(taken, labelled)
+        if useless:
             none = RetrainReport(
                 promoted=False, why=(useless,), labels=taken.counts(), contradictions=asdict(taken.contradictions)
             )

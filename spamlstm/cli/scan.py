@@ -27,7 +27,6 @@ from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.policy import Policy
 from spamlstm.tracking.history import TrackedPlacements
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.state_database import copied_database
 
 
 def scan_maildir(
@@ -79,11 +78,7 @@ def _placed(
 
     Return None if there are no records. A dry run uses a temporary copy of them.
     """
-    if dry_run:
-        connection = copied_database(state)
-        mailbox_state = None if connection is None else MailboxState(connection, state)
-    else:
-        mailbox_state = MailboxState.find(state)
+    mailbox_state = MailboxState.find(state, dry_run=dry_run)
     if mailbox_state is None:
         return None
     stack.enter_context(contextlib.closing(mailbox_state))

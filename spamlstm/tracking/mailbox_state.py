@@ -27,9 +27,8 @@ from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
 from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking import state_rows
+from spamlstm.tracking import state_database, state_rows
 from spamlstm.tracking.state import Departure, FlagSet, JournalPosition, KnownFolder, TrackedFile, TrackedMessage
-from spamlstm.tracking.state_database import FORMER_NAME, LOSS, NAME, opened_database, remove_database
 from spamlstm.tracking.state_rows import DEPARTURE_COLUMNS, FILE_COLUMNS, FOLDER_COLUMNS, MESSAGE_COLUMNS
 
 _Record = TypeVar("_Record")
@@ -58,12 +57,14 @@ class MailboxState:
 
         Raises TemporaryError, ConfigError or NewerVersionError like `database.open_in`.
         """
-        return cls(opened_database(folder), folder)
+        return cls(state_database.opened_database(folder), folder)
 
     @classmethod
-    def find(cls, folder: Path) -> Self | None:
-        """Open the database in `folder`, or return None if there is no database. Raises errors like `open`."""
-        return cls.open(folder) if any((folder / name).exists() for name in (NAME, FORMER_NAME)) else None
+    def find(cls, folder: Path, *, dry_run: bool = False) -> Self | None:
+        """Open the database like `open`, or for a dry run a copy. Return None if there is no database."""
+        if (path := state_database.database_path(folder)) is None:
+            return None
+        return cls(state_database.copied_database(path), folder) if dry_run else cls.open(folder)
 
     def close(self) -> None:
         """Close the database."""
@@ -78,7 +79,7 @@ class MailboxState:
 
     def reset(self, maildir: str) -> None:
         """Discard the damaged state of one Maildir. If the database file is damaged, discard all states."""
-        emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{LOSS}")
+        emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{state_database.LOSS}")
         try:
             with self.change(durable=True):
                 number = (self._id(maildir),)
@@ -91,8 +92,8 @@ class MailboxState:
                 self._connection.execute("DELETE FROM maildirs WHERE id = ?", number)
         except DamagedStateError:
             self._connection.close()
-            remove_database(self._folder)
-            self._connection = opened_database(self._folder)
+            state_database.remove_database(self._folder)
+            self._connection = state_database.opened_database(self._folder)
         self._ids.clear()
         self._has_former = None
 
@@ -345,5 +346,5 @@ class MailboxState:
         except (CellError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
-            damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{LOSS}"
-            raise DamagedStateError(damage) from error
+            path, loss = self._folder / state_database.NAME, state_database.LOSS
+            raise DamagedStateError(f"{path} is damaged ({error}); move it away to begin anew{loss}") from error

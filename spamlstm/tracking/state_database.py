@@ -103,13 +103,14 @@ def opened_database(folder: Path) -> sqlite3.Connection:
     return _tolerant(connection)
 
 
-def copied_database(folder: Path) -> sqlite3.Connection | None:
-    """Return a temporary copy of the database, for a dry run, or None if there is no database.
+def database_path(folder: Path) -> Path | None:
+    """Return the path of the database in `folder`, which may have its former name, or None if there is no database."""
+    return next((folder / name for name in (NAME, FORMER_NAME) if (folder / name).exists()), None)
 
-    Raises the errors of `database.temporary_copy`.
-    """
-    path = next((folder / name for name in (NAME, FORMER_NAME) if (folder / name).exists()), None)
-    return None if path is None else _tolerant(database.temporary_copy(path, _LAYOUT))
+
+def copied_database(path: Path) -> sqlite3.Connection:
+    """Return a temporary copy of a database, for a dry run. Raises the errors of `database.temporary_copy`."""
+    return _tolerant(database.temporary_copy(path, _LAYOUT))
 
 
 def _tolerant(connection: sqlite3.Connection) -> sqlite3.Connection:

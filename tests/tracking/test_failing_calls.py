@@ -50,10 +50,7 @@ def test_descriptors_are_short_during_a_visit(memory, always):
             maildir.wait()
             maildir.look()
         assert maildir.labels() == {content_id(spam): "ham", content_id(missed): "spam"}, number
-        maildir.label_stores.close()
-        maildir.mailbox_state.close()
-        for path in (maildir.root, maildir.state):
-            shutil.rmtree(path)
+        _remove(maildir)
         if not interruption.happened:
             assert number > 30
             return
@@ -75,10 +72,15 @@ def test_descriptors_are_short_while_a_pending_label_is_added(memory):
         maildir.wait()
         maildir.look()
         assert maildir.labels() == {content_id(missed): "spam"}, number
-        maildir.label_stores.close()
-        maildir.mailbox_state.close()
-        for path in (maildir.root, maildir.state):
-            shutil.rmtree(path)
+        _remove(maildir)
         if not interruption.happened:
             assert number > 10
             return
+
+
+def _remove(maildir):
+    """Close the databases, and remove the Maildir and the state folder, so that the next attempt begins anew."""
+    maildir.label_stores.close()
+    maildir.mailbox_state.close()
+    for path in (maildir.root, maildir.state):
+        shutil.rmtree(path)

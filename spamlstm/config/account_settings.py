@@ -15,10 +15,17 @@ from spamlstm.config.settings import (
     check_ham_actions,
     check_ignore_folders,
     check_junk,
+    check_number,
     one_of,
     shown,
 )
 from spamlstm.config.values import AUTO, Action, AuthMethod, ImapConfig, TlsMode
+
+CHECK_SECONDS = (0.1, 300)
+"""The allowed range of `check_seconds`. All folders are visited after 300 s or a little later in any case.
+
+At less than 0.1 s, the server would do more work, and the answers take about as long as the pauses.
+"""
 
 
 def check_login_name(value: Any, _at: Location) -> str:
@@ -93,6 +100,15 @@ def check_sent(value: Any, _at: Location) -> str:
     return value
 
 
+def check_check_seconds(value: Any, at: Location) -> float:
+    """Return the time between two questions for new mail in seconds. Raises UnusableError if it is out of range."""
+    low, high = CHECK_SECONDS
+    seconds = check_number(value, at)
+    if not low <= seconds <= high:
+        raise UnusableError(f"must be from {low} to {high} seconds, such as 0.2 for a server of your own")
+    return seconds
+
+
 def check_account_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
     """Return the actions for mail of an IMAP account like `check_actions`.
 
@@ -124,6 +140,7 @@ ACCOUNT_READERS: dict[str, Reader] = {
     "folders": check_classified_folders,
     "junk": check_junk,
     "sent": check_sent,
+    "check_seconds": check_check_seconds,
     "spam": check_account_actions,
     "unsure": check_account_actions,
     "ham": check_account_ham_actions,

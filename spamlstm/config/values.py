@@ -269,6 +269,11 @@ class ImapConfig:
     junk: str = AUTO
     sent: str = AUTO
     """The folder with the mail that the user sent."""
+    check_seconds: float | None = None
+    """The seconds between two questions for new mail in the first of `folders`.
+
+    If it is None, the server is asked only if it has no IDLE, each minute.
+    """
     spam: tuple[Action, ...] = (Action.KEYWORD, Action.FILE)
     unsure: tuple[Action, ...] = ()
     ham: tuple[Action, ...] = ()

@@ -32,6 +32,7 @@ _UNSET = {
     "port": '993, or 143 without tls = "tls"',
     "password_command": "none",
     "token_command": "none",
+    "check_seconds": "only if the server has no IDLE, each minute",
 }
 """The value that is used if an optional setting is not given."""
 

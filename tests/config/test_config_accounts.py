@@ -39,6 +39,22 @@ def test_what_is_written_is_read_again():
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"), [("", None), ("check_seconds = 0.1\n", 0.1), ("check_seconds = 300\n", 300)]
+)
+def test_the_interval_of_questions_for_new_mail(text, seconds):
+    """By default, no question is asked while the server tells of new mail. `config show` says so."""
+    config, found = read_config(f"[[imap]]\n{PLAIN}{text}".encode())
+    assert (found, config.accounts[0].check_seconds) == ([], seconds)
+    assert read_config(to_toml(config).encode()) == (config, [])
+    shown = (
+        "# check_seconds: only if the server has no IDLE, each minute"
+        if seconds is None
+        else f"check_seconds = {seconds}"
+    )
+    assert shown in to_toml(config)
+
+
+@pytest.mark.parametrize(
     ("text", "key", "words"),
     [
         (f'[[imap]]\n{PLAIN}password = "x"\n', "imap[1].password", "use password_command"),
@@ -65,6 +81,11 @@ def test_what_is_written_is_read_again():
         ('[[imap]]\nhost = "h"\nusr = "ann"\n', "imap[1].usr", "did you mean 'user'?"),
         ('[[imap]]\nhost = "h"\nuser = ""\n', "imap[1].user", "1 to 255 characters"),
         (f"[imap]\n{PLAIN}", "imap", "[[imap]]"),
+        *(
+            (f"[[imap]]\n{PLAIN}check_seconds = {one}\n", "imap[1].check_seconds", "from 0.1 to 300 seconds")
+            for one in ("0.09", "0", "-1", "301", "nan", "inf")
+        ),
+        (f'[[imap]]\n{PLAIN}check_seconds = "200ms"\n', "imap[1].check_seconds", "must be a number"),
         (f"[[imap]]\n{PLAIN}folder = 'INBOX'\n", "imap[1].folder", "did you mean 'folders'?"),
     ],
 )

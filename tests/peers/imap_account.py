@@ -158,7 +158,7 @@ class CuttingProxy:
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         with client, server:
-            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            back = threading.Thread(target=self._return, args=(server, client), daemon=True)
             back.start()
             with contextlib.suppress(OSError):
                 while (block := client.recv(1 << 16)) and self._forward(block, server):
@@ -183,12 +183,15 @@ class CuttingProxy:
             server.sendall(block)
         return self.only_calls
 
+    def _return(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := server.recv(1 << 16):
+                client.sendall(self.answer(block))
+            client.shutdown(socket.SHUT_RDWR)
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while block := source.recv(1 << 16):
-            sink.sendall(block)
-        sink.shutdown(socket.SHUT_RDWR)
+    def answer(self, block: bytes) -> bytes:
+        """Return what the client gets of a block of the server."""
+        return block
 
 
 def shown_by(server: Dovecot) -> dict[str, list[int]]:

@@ -35,7 +35,7 @@ from spamlstm.maildir.folders import FolderRole
 # All folders are visited after a random time between these limits, in seconds. IDLE then ends and begins again, because
 # servers and routers drop connections that are silent for longer.
 RENEW_SECONDS = 300.0, 540.0
-# If the server has no IDLE, it is asked for changes after this time.
+# If the server has no IDLE, it is asked for changes after this time, or at the interval of the setting `check_seconds`.
 POLL_SECONDS = 60.0
 # Messages that could not be handled, or whose user may be moving them, are tried again after this time.
 RETRY_SECONDS = 10.0
@@ -189,14 +189,27 @@ class ImapAccount:
 
     def wait(self, connection: ImapConnection, seconds: float) -> bool:
         """Wait for a change on the server or the end. Return whether the server has reported its changes."""
+        every = self._account.check_seconds
+        if every is None:
+            self._wait_for_server(connection, seconds if connection.can_idle else min(seconds, POLL_SECONDS))
+            return connection.can_idle
+        until = time.monotonic() + seconds
+        while True:  # docs/decisions/0045-asking-for-new-mail.md has the figures for the ways to ask
+            self._wait_for_server(connection, max(0.0, min(every, until - time.monotonic())))
+            if not (connection.has_events or self._stopping):
+                connection.check()
+            if connection.has_events or self._stopping or time.monotonic() >= until:
+                return True
+
+    def _wait_for_server(self, connection: ImapConnection, seconds: float) -> None:
+        """Wait until the server sends something, at most `seconds`, or the end."""
         began = time.monotonic()
         if connection.can_idle:
             connection.idle(seconds, self._wake)
         else:
-            connection.wait(min(seconds, POLL_SECONDS), self._wake)
+            connection.wait(seconds, self._wake)
         if time.monotonic() - began < _LEAST_SECONDS:
             self._sleep(_LEAST_SECONDS)
-        return connection.can_idle
 
     def _sleep(self, seconds: float) -> None:
         poll = select.poll()

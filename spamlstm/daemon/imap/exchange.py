@@ -51,6 +51,11 @@ class ImapExchange:
         self._is_new = False
         return found
 
+    @property
+    def has_events(self) -> bool:
+        """Return whether the server has reported a change that `take_events` has not returned yet."""
+        return any(name in self._imap.untagged_responses for name in _EVENTS)
+
     def idle(self, seconds: float, wake: int) -> None:
         """Wait until the selected folder changes, the descriptor `wake` is readable, or `seconds` are over."""
         with self._command():
@@ -58,7 +63,7 @@ class ImapExchange:
             while self._imap._get_response() is not None:  # noqa: SLF001
                 if self._imap.tagged_commands[tag]:
                     raise CommandRefusedError("the server refused IDLE")
-        if not any(name in self._imap.untagged_responses for name in _EVENTS):
+        if not self.has_events:
             self.wait(seconds, wake)
         with self._command():
             self._imap.send(b"DONE\r\n")

@@ -180,25 +180,26 @@ def replacement_message(error: DataError, *, what: str = "it is replaced by an e
 class Explained:
     """A context manager that replaces SQLite errors and CellErrors in its block by errors with a readable message.
 
-    DataError is raised for a damaged file, TemporaryError for any other database error. `shown` is the name of the file
-    in messages. `loss` is the field `loss` of its Layout. Stores reuse one instance for all queries, because a
+    `kind` is raised for a damaged file, TemporaryError for any other database error. `shown` is the name of the file in
+    messages. `loss` is the field `loss` of its Layout. Stores reuse one instance for all queries, because a
     generator-based context manager would take 5 µs for each query.
     """
 
     shown: str
     loss: str
+    kind: type[DataError] = DataError
 
     def __enter__(self) -> None:
         """Do nothing."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise DataError if `error` means damage. Raise TemporaryError for other errors of the database."""
+        """Raise `kind` if `error` means damage. Raise TemporaryError for other errors of the database."""
         if error is None:
             return
         # UnicodeDecodeError: Python cannot decode an SQLite message that quotes a damaged table name.
         unread = isinstance(error, CellError | UnicodeDecodeError)
         if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
-            raise DataError(f"{self.shown} is damaged ({error}); {_ADVICE}{self.loss}") from error
+            raise self.kind(f"{self.shown} is damaged ({error}); {_ADVICE}{self.loss}") from error
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
             raise TemporaryError(f"{self.shown} cannot be used now: {explained(error)}") from error
 

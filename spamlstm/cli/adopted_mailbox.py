@@ -17,7 +17,7 @@ from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.errors import NoInputError, UnavailableError, reading
 from spamlstm.filtering.journal import NAME as JOURNAL
-from spamlstm.filtering.journal import Journal, explained
+from spamlstm.filtering.journal import Journal
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.mailbox_mail import FolderNames, MailboxMail, MaildirMail
 from spamlstm.learning.survey import KnownLabels
@@ -96,7 +96,7 @@ def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bo
     filed: set[str] = set()
     labelled: set[str] = set()
     if (state / JOURNAL).exists():
-        with explained(state), contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal:
+        with contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal:
             filed = journal.filed()
     records = AccountRecords.find(state, chosen.source, dry_run=dry_run) if chosen.account else None
     if records is not None:

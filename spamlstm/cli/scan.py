@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import ExitStatus
-from spamlstm.filtering.journal import Journal, explained
+from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.filtering.placement import Arrival, Placement
@@ -107,11 +106,7 @@ def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         contextlib.nullcontext() if dry_run else hold(state),
         contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal,
     ):
-        try:
-            yield journal
-        except sqlite3.Error:
-            with explained(state):
-                raise
+        yield journal
 
 
 def _print(outcomes: Iterable[Outcome], *, json: bool, policy: Policy, silent: bool) -> None:

@@ -8,14 +8,13 @@ until both cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) 
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from spamlstm import __version__
 from spamlstm.config import Action, ImapConfig, MaildirConfig
-from spamlstm.errors import UserError
+from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
@@ -194,7 +193,7 @@ class Recovery:
                         self.journal.end(act.id, act.maildir, act.intent, result, now=self.clock())
                 for one in unreadable:
                     self.journal.set_aside(one.id)
-        except sqlite3.Error as error:
+        except (DataError, TemporaryError) as error:
             emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
             return
         self.unsettled = {(act.maildir, base) for act, result in results if result is None for base in act.intent.bases}
@@ -237,7 +236,7 @@ def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Atte
             for one, attempt in zip(journaled, attempts, strict=True):
                 if attempt.result is not None:
                     recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=now)
-    except sqlite3.Error as error:
+    except (DataError, TemporaryError) as error:
         emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
         unsettled = list(journaled)
     recovery.unsettled.update((one.maildir, base) for one in unsettled for base in one.plan.intent.bases)

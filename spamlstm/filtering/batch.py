@@ -14,7 +14,6 @@ Steps 3 to 6 are done for one batch at a time. All intents of a batch are on dis
 message of the batch is changed. The files of a batch are synced together.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
-from spamlstm.errors import UserError
+from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, plan, wanted_actions
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.delivery import Delivery, DeliveryReader, ReadResult
@@ -135,7 +134,7 @@ class Pass:
         planned = [self._plan(one, junk_folders) for one in batch]
         try:
             journaled = self._record(planned)
-        except sqlite3.Error as error:
+        except (DataError, TemporaryError) as error:
             return [_failed(outcome, error) for outcome, _ in planned]
         attempts = iter(perform([one for one in journaled if one is not None], self.recovery))
         return [

@@ -20,12 +20,12 @@ ends. Reasons: docs/decisions/0016-messages-that-kill.md.
 import contextlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spamlstm import __version__
+from spamlstm.errors import DataError, TemporaryError
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.in_progress import Item
 from spamlstm.filtering.inbox_index import name_hash
@@ -99,7 +99,7 @@ class CrashGuard:
                 return
             with self._journal.transaction(durable=True):
                 count = self._journal.in_progress.recover(since=self._since_boot())
-        except sqlite3.Error as error:
+        except (DataError, TemporaryError) as error:
             emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
         else:
             emit(
@@ -154,7 +154,7 @@ class CrashGuard:
     def _crashes(self, item: Item) -> int | None:
         try:
             return self._journal.in_progress.crashes(item, version=self._version)
-        except sqlite3.Error:
+        except (DataError, TemporaryError):
             return None  # the next use of the journal reports the error
 
     def is_suspect(self, candidate: Candidate) -> bool:
@@ -162,7 +162,7 @@ class CrashGuard:
         try:
             if not self._journal.in_progress.is_suspect(candidate.maildir, name_hash(candidate.key)):
                 return False
-        except sqlite3.Error:
+        except (DataError, TemporaryError):
             return False
         return self.look(candidate).crashes is not None
 
@@ -213,7 +213,7 @@ class CrashGuard:
         except BaseException:
             self._put_back([item])
             raise
-        with contextlib.suppress(sqlite3.Error), self._journal.transaction(durable=False):
+        with contextlib.suppress(DataError, TemporaryError), self._journal.transaction(durable=False):
             self._journal.in_progress.finish([item])
 
     def is_set_aside(self, item: Item) -> bool:
@@ -222,9 +222,9 @@ class CrashGuard:
 
     def _record(self, items: Iterable[Item]) -> None:
         """Record items as in progress. If the journal cannot be written, work continues without the guard."""
-        with contextlib.suppress(sqlite3.Error), self._journal.transaction(durable=False):
+        with contextlib.suppress(DataError, TemporaryError), self._journal.transaction(durable=False):
             self._journal.in_progress.start(items, version=self._version, since=self._since_boot(), now=self._clock())
 
     def _put_back(self, items: Sequence[Item]) -> None:
-        with contextlib.suppress(sqlite3.Error), self._journal.transaction(durable=False):
+        with contextlib.suppress(DataError, TemporaryError), self._journal.transaction(durable=False):
             self._journal.in_progress.stop(items)

@@ -8,12 +8,10 @@ reasons. They never contain a subject, an address or text of a message.
 import errno
 import json
 import logging
-import sqlite3
 from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from spamlstm.database import is_damage
 from spamlstm.errors import DataError, TemporaryError, UserError, reason_of
 
 logger = logging.getLogger("spamlstm.daemon")
@@ -58,7 +56,7 @@ _KINDS = {
 
 def kind_of(error: Exception) -> FailureKind:
     """Return the kind under which an error is counted. An error not from a system call or a database is a BUG."""
-    if isinstance(error, sqlite3.Error | DataError | TemporaryError):
+    if isinstance(error, DataError | TemporaryError):
         return FailureKind.JOURNAL
     return _KINDS.get(error.errno or 0, FailureKind.IO) if isinstance(error, OSError) else FailureKind.BUG
 
@@ -72,9 +70,6 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return reason_of(error)
-    # The other databases name themselves, so an error of SQLite itself is one of the journal.
-    if isinstance(error, sqlite3.Error) and is_damage(error):
-        return f"journal.sqlite in the state folder is damaged ({error}); stop spamlstm and move it away to begin anew"
     return f"{type(error).__name__}: {error}"
 
 

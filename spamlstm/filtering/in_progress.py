@@ -3,12 +3,12 @@
 `spamlstm.filtering.crash_guard` decides what happens to suspects.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.filtering.inbox_index import REMEMBERED, InboxIndex, name_hash, signed
+from spamlstm.filtering.journal_database import JournalDatabase
 
 # `crashes` is NULL for a file that has not been in progress at a crash.
 IN_PROGRESS_SCHEMA = """
@@ -46,8 +46,8 @@ class InProgress:
     Methods that change the table are called within a transaction of the journal.
     """
 
-    def __init__(self, connection: sqlite3.Connection, index: InboxIndex) -> None:
-        self._connection = connection
+    def __init__(self, database: JournalDatabase, index: InboxIndex) -> None:
+        self._database = database
         self._index = index
         # Maps Maildir and name to the file that was in progress at a crash, the version, and the number of crashes with
         # only this file in progress. The table has few rows and is looked up for every message. None until the rows are
@@ -87,12 +87,12 @@ class InProgress:
             for item in items
             if (number := self._index.number(item.maildir)) is not None
         ]
-        self._connection.executemany("INSERT OR REPLACE INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.run_many("INSERT OR REPLACE INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def finish(self, items: Iterable[Item]) -> None:
         """Delete the records of files whose outcome is known, because these files did not crash the process."""
         keys = self._keys(items)
-        self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ?", keys)
+        self._database.run_many("DELETE FROM in_progress WHERE maildir = ? AND name = ?", keys)
         if self._suspects:
             for key in keys:
                 self._suspects.pop(key, None)
@@ -100,8 +100,8 @@ class InProgress:
     def stop(self, items: Iterable[Item]) -> None:
         """Record that files without an outcome are no longer in progress. The number of their crashes is kept."""
         keys = self._keys(items)
-        self._connection.executemany("UPDATE in_progress SET running = 0 WHERE maildir = ? AND name = ?", keys)
-        self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ? AND crashes IS NULL", keys)
+        self._database.run_many("UPDATE in_progress SET running = 0 WHERE maildir = ? AND name = ?", keys)
+        self._database.run_many("DELETE FROM in_progress WHERE maildir = ? AND name = ? AND crashes IS NULL", keys)
 
     def recover(self, *, since: float) -> int:
         """Turn the files in progress into suspects when a process starts, and return their number.
@@ -110,21 +110,22 @@ class InProgress:
         counted for the file. No crash is counted if several files were in progress. No crash is counted either if
         `since` is smaller than the recorded time, because the machine has then restarted and may have lost power.
         """
-        (running,) = self._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
-        self._connection.execute(
+        ((running,),) = self._database.rows("SELECT count(*) FROM in_progress WHERE running")
+        self._database.run(
             "UPDATE in_progress SET crashes = coalesce(crashes, 0) + (? AND since <= ?), running = 0 WHERE running",
-            (running == 1, since),
+            running == 1,
+            since,
         )
         self._suspects = None
         return int(running)
 
     def has_crashed(self) -> bool:
         """Return whether files are in progress. When a process starts, this means that the previous process crashed."""
-        return self._connection.execute("SELECT 1 FROM in_progress WHERE running LIMIT 1").fetchone() is not None
+        return self._database.first("SELECT 1 FROM in_progress WHERE running LIMIT 1") is not None
 
     def prune(self, *, now: float) -> None:
         """Delete suspects that are older than REMEMBERED, the lifetime of judgements."""
-        self._connection.execute("DELETE FROM in_progress WHERE NOT running AND time < ?", (now - REMEMBERED,))
+        self._database.run("DELETE FROM in_progress WHERE NOT running AND time < ?", now - REMEMBERED)
         self._suspects = None
 
     def _keys(self, items: Iterable[Item]) -> list[tuple[int | None, int]]:
@@ -132,7 +133,7 @@ class InProgress:
 
     def _read(self) -> dict[tuple[int | None, int], tuple[tuple[int, int, int], str, int]]:
         if self._suspects is None:
-            rows = self._connection.execute(
+            rows = self._database.rows(
                 "SELECT maildir, name, inode, size, mtime_ns, version, crashes FROM in_progress"
                 " WHERE crashes IS NOT NULL"
             )

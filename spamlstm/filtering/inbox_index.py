@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from spamlstm.filtering.journal_database import JournalDatabase
+
 DAY = 86_400.0
 # In seconds. For this time after a file was indexed, a file with the same name but another inode is classified. Later,
 # the name is sufficient for a file to count as indexed.
@@ -35,8 +37,8 @@ class InboxIndex:
     Methods that change the index are called within a transaction of the journal.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: JournalDatabase) -> None:
+        self._database = database
         # Caches, because every scan of perhaps 10,000 Maildirs uses these values.
         self._numbers: dict[str, int] = {}
         self._pruned: dict[str, float] = {}
@@ -49,8 +51,7 @@ class InboxIndex:
     def number(self, maildir: str) -> int | None:
         """Return the row number of a watched Maildir in the journal, or None if the Maildir is not watched."""
         if maildir not in self._numbers:
-            found = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
-            row = found.fetchone()
+            row = self._database.first("SELECT id FROM maildirs WHERE path = ?", os.fsencode(maildir))
             if row is None:
                 return None
             self._numbers[maildir] = row[0]
@@ -66,7 +67,7 @@ class InboxIndex:
         since = self._cell(number, "watched_since")
         if isinstance(since, float) and since <= now + DAY:
             return since
-        self._connection.execute("UPDATE maildirs SET watched_since = ? WHERE id = ?", (now, number))
+        self._database.run("UPDATE maildirs SET watched_since = ? WHERE id = ?", now, number)
         return now
 
     def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
@@ -74,9 +75,8 @@ class InboxIndex:
 
         A message in cur that was delivered before `since` was put there by its user, and is not classified either.
         """
-        self._connection.execute(
-            "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
-        )
+        statement = "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)"
+        self._database.run(statement, os.fsencode(maildir), since, now)
         # Inodes are not stored, because a restored backup has other inodes and its old mail must not be mistaken for
         # new mail.
         self.add(maildir, ((base, 0) for base in bases), now=now)
@@ -85,12 +85,12 @@ class InboxIndex:
         """Add base names to the index, each with the inode of its file, or 0."""
         number = self._watched(maildir)
         rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
-        self._connection.executemany("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
+        self._database.run_many("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
 
     def remove(self, maildir: str, names: Iterable[str]) -> None:
         """Remove base names from the index, so that their files are classified."""
         number = self._watched(maildir)
-        self._connection.executemany(_REMOVE, ((number, name_hash(base)) for base in names))
+        self._database.run_many(_REMOVE, ((number, name_hash(base)) for base in names))
 
     def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
         """Return the base names of `names` that are not in the index. `names` maps each base name to an inode, or 0.
@@ -120,12 +120,10 @@ class InboxIndex:
         """
         number = self._watched(maildir)
         here = set(map(name_hash, bases))
-        found = self._connection.execute(
-            "SELECT name FROM inbox_index WHERE maildir = ? AND time < ?", (number, now - DAY)
-        )
+        found = self._database.rows("SELECT name FROM inbox_index WHERE maildir = ? AND time < ?", number, now - DAY)
         gone = [(number, name) for (name,) in found if name not in here]
-        self._connection.executemany(_REMOVE, gone)
-        self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
+        self._database.run_many(_REMOVE, gone)
+        self._database.run("UPDATE maildirs SET pruned = ? WHERE id = ?", now, number)
         self._pruned[maildir] = now
 
     def _watched(self, maildir: str) -> int:
@@ -137,21 +135,23 @@ class InboxIndex:
     def _cell(self, number: int, column: str) -> Any:
         """Return a cell of a watched Maildir.
 
-        Raises DatabaseError if SQLite's index lists a row that is missing from the table.
+        Raises DataError if SQLite's index lists a row that is missing from the table.
         """
-        row = self._connection.execute(f"SELECT {column} FROM maildirs WHERE id = ?", (number,)).fetchone()  # noqa: S608  ours
+        row = self._database.first(f"SELECT {column} FROM maildirs WHERE id = ?", number)  # noqa: S608  ours
         if row is None:
-            raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
+            with self._database.explained:
+                raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
         return row[0]
 
     def _known(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
         if len(hashes) > _FEW:
-            rows = self._connection.execute("SELECT name, inode, time FROM inbox_index WHERE maildir = ?", (number,))
+            rows = self._database.rows("SELECT name, inode, time FROM inbox_index WHERE maildir = ?", number)
         else:
             marks = ",".join("?" * len(hashes))
-            rows = self._connection.execute(
+            rows = self._database.rows(
                 f"SELECT name, inode, time FROM inbox_index WHERE maildir = ? AND name IN ({marks})",  # noqa: S608  marks only
-                (number, *hashes),
+                number,
+                *hashes,
             )
         return {name: (inode, time) for name, inode, time in rows}
 

@@ -19,6 +19,7 @@ from spamlstm.database import CellError, Explained, Layout
 from spamlstm.filtering.in_progress import IN_PROGRESS_SCHEMA, InProgress
 from spamlstm.filtering.inbox_index import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
 from spamlstm.filtering.journal_changes import JournalChanges, read_path
+from spamlstm.filtering.journal_database import JournalDatabase
 from spamlstm.filtering.journal_rows import Act, Intent, LastAct, UnreadableAct, read_act, read_actions
 from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Judgement, Verdict
@@ -76,37 +77,33 @@ _ACTS = (
 )
 
 
-def explained(state: Path) -> Explained:
-    """Return a context manager that replaces errors of the journal of a state folder by readable errors."""
-    return Explained(str(state / NAME), _LAYOUT.loss)
-
-
 class Journal:
-    """The journal of one state folder. Used only in the thread that opened it."""
+    """The journal of one state folder. Used only in the thread that opened it.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    All methods, also those of `index` and `in_progress`, raise DataError if the database is damaged, and TemporaryError
+    if it cannot be read or written now.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._database = JournalDatabase(connection, Explained(str(path), _LAYOUT.loss))
         # Text that is not UTF-8 damages only one cell and must not make a whole query fail.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
-        self.index = InboxIndex(connection)
-        self.in_progress = InProgress(connection, self.index)
+        self.index = InboxIndex(self._database)
+        self.in_progress = InProgress(self._database, self.index)
         rows = "SELECT 1 FROM judgements WHERE id <= (SELECT max(last) FROM former) LIMIT 1"
-        self.has_former = connection.execute(rows).fetchone() is not None
+        self.has_former = self._database.first(rows) is not None
         """Whether there may be judgements with content ids of an earlier version of this program."""
 
     @classmethod
     def open(cls, state: Path) -> Self:
         """Open or create the journal of a state folder. Raises the errors of `database.open_in`."""
-        connection = database.open_in(state, NAME, _LAYOUT)
-        with explained(state):
-            return cls(connection)
+        return cls(database.open_in(state, NAME, _LAYOUT), state / NAME)
 
     @classmethod
     def copy(cls, state: Path) -> Self:
         """Return a temporary copy of the journal of a state folder, for a dry run."""
-        connection = database.temporary_copy(state / NAME, _LAYOUT)
-        with explained(state):
-            return cls(connection)
+        return cls(database.temporary_copy(state / NAME, _LAYOUT), state / NAME)
 
     def close(self) -> None:
         """Write all data to disk and close the journal."""
@@ -116,7 +113,7 @@ class Journal:
 
     def transaction(self, *, durable: bool) -> contextlib.AbstractContextManager[None]:
         """Return a `database.transaction`. All changes in its block are recorded together or not at all."""
-        return database.transaction(self._connection, durable=durable, rolled_back=self._rolled_back)
+        return self._database.transaction(durable=durable, rolled_back=self._rolled_back)
 
     def _rolled_back(self) -> None:
         self.index.rolled_back()
@@ -128,37 +125,29 @@ class Journal:
         With `base`, only a file with this base name counts.
         """
         name = None if base is None else os.fsencode(base)
-        found = self._connection.execute(
-            f"SELECT 1 FROM {_LATEST} WHERE complete AND base = coalesce(?, base) LIMIT 1",  # noqa: S608  a constant
-            (self.index.number(maildir), bytes.fromhex(content), name),
-        )
-        return found.fetchone() is not None
+        statement = f"SELECT 1 FROM {_LATEST} WHERE complete AND base = coalesce(?, base) LIMIT 1"  # noqa: S608  a constant
+        return self._database.first(statement, self.index.number(maildir), bytes.fromhex(content), name) is not None
 
     def has_judged(self, maildir: str, content: str, *, since: float = 0.0) -> bool:
         """Return whether the journal has a judgement of a message with this content id in a Maildir since a time."""
-        found = self._connection.execute(
-            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND time >= ? LIMIT 1",
-            (self.index.number(maildir), bytes.fromhex(content), since),
-        )
-        return found.fetchone() is not None
+        statement = "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND time >= ? LIMIT 1"
+        return self._database.first(statement, self.index.number(maildir), bytes.fromhex(content), since) is not None
 
     def bases_of_dry_run(self, maildir: str) -> set[str]:
         """Return the base names of the messages whose last judgement was in a dry run, which reported actions only."""
-        found = self._connection.execute(
+        found = self._database.rows(
             # SQLite takes the other columns of a group from the row with the maximum.
             "SELECT base FROM (SELECT max(id) AS last, base, complete FROM judgements WHERE maildir = ?"
             " GROUP BY content, base)"
             " WHERE NOT complete AND NOT EXISTS (SELECT 1 FROM acts WHERE judgement = last)",
-            (self.index.number(maildir),),
+            self.index.number(maildir),
         )
         return {os.fsdecode(base) for (base,) in found if isinstance(base, bytes)}
 
     def position(self) -> tuple[int, int]:
         """Return the numbers of the last judgement and of the last act, or 0."""
-        found = self._connection.execute(
-            "SELECT (SELECT coalesce(max(id), 0) FROM judgements), (SELECT coalesce(max(id), 0) FROM acts)"
-        )
-        judgement, act = found.fetchone()
+        statement = "SELECT (SELECT coalesce(max(id), 0) FROM judgements), (SELECT coalesce(max(id), 0) FROM acts)"
+        ((judgement, act),) = self._database.rows(statement)
         return int(judgement), int(act)
 
     def changes(self, maildir: str, content: str, *, judgement: int = 0, act: int = 0) -> JournalChanges:
@@ -169,17 +158,22 @@ class Journal:
         """
         states = _OPEN, TransferResult.DONE, _TAKEN_BACK
         key = self.index.number(maildir), bytes.fromhex(content)
-        judged = self._connection.execute(
+        judged = self._database.rows(
             f"SELECT base, time FROM {_LATEST} AS latest WHERE id > ? AND NOT EXISTS"  # noqa: S608  a constant
             " (SELECT 1 FROM acts WHERE judgement = latest.id AND acts.id <= ?) ORDER BY id",
-            (*key, judgement, act),
+            *key,
+            judgement,
+            act,
         )
-        moved = self._connection.execute(
+        moved = self._database.rows(
             "SELECT acts.id, source, folder, name, acts.time, state = 'open', mtime_ns,"  # noqa: S608  a constant
             " undoes IS NULL AND instr(actions, ?)"
             f" FROM {_LATEST} AS latest CROSS JOIN acts ON judgement = latest.id"
             " WHERE acts.id > ? AND state IN (?, ?, ?) ORDER BY acts.id",
-            (Action.TAG, *key, act, *states),
+            Action.TAG,
+            *key,
+            act,
+            *states,
         )
         return JournalChanges.read(judged, moved, maildir)
 
@@ -192,13 +186,12 @@ class Journal:
         """
         message = self.index.number(maildir), bytes.fromhex(content), os.fsencode(base)
         result = judgement.verdict, judgement.probability, judgement.score, judgement.reason, judgement.model
-        done = self._connection.execute(
+        return self._database.run(
             "INSERT INTO judgements"
             " (maildir, content, base, time, complete, verdict, probability, score, reason, model)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*message, now, complete, *result),
+            *(*message, now, complete, *result),
         )
-        return int(done.lastrowid or 0)
 
     def add_intent(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
         """Record an act that is about to be carried out, and return its number.
@@ -208,12 +201,11 @@ class Journal:
         """
         paths = map(os.fsencode, (intent.source, intent.folder, intent.name))
         file = str(intent.expected.inode), intent.expected.mtime_ns, intent.expected.size
-        done = self._connection.execute(
+        return self._database.run(
             "INSERT INTO acts (judgement, undoes, state, actions, source, folder, name, inode, mtime_ns, size, time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (judgement, undoes, _OPEN, " ".join(intent.actions), *paths, *file, now),
+            *(judgement, undoes, _OPEN, " ".join(intent.actions), *paths, *file, now),
         )
-        return int(done.lastrowid or 0)
 
     def end(self, act: int, maildir: str, intent: Intent, result: TransferResult, *, now: float) -> None:
         """Record the result of an act.
@@ -221,20 +213,19 @@ class Journal:
         If the result is DONE, the judgement becomes complete. An act that this act undoes is marked as taken back. If
         the message is now in the inbox, its name is added to the inbox index.
         """
-        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
+        self._database.run("UPDATE acts SET state = ? WHERE id = ?", result, act)
         if result is not TransferResult.DONE:
             return
-        found = self._connection.execute("SELECT judgement, undoes FROM acts WHERE id = ?", (act,))
-        judgement, undoes = found.fetchone()
-        self._connection.execute("UPDATE judgements SET complete = 1 WHERE id = ?", (judgement,))
+        ((judgement, undoes),) = self._database.rows("SELECT judgement, undoes FROM acts WHERE id = ?", act)
+        self._database.run("UPDATE judgements SET complete = 1 WHERE id = ?", judgement)
         if undoes is not None:
-            self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_TAKEN_BACK, undoes))
+            self._database.run("UPDATE acts SET state = ? WHERE id = ?", _TAKEN_BACK, undoes)
         if intent.folder == maildir:
             self.index.add(maildir, [(intent.bases[1], 0)], now=now)
 
     def set_aside(self, act: int) -> None:
         """Record that an unreadable act is ignored from now on, so that it is reported only once."""
-        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
+        self._database.run("UPDATE acts SET state = ? WHERE id = ?", _UNKNOWN, act)
 
     def open_acts(self) -> list[Act | UnreadableAct]:
         """Return the unsettled acts, whose result is unknown."""
@@ -247,10 +238,10 @@ class Journal:
 
     def filed(self) -> set[str]:
         """Return the content ids of the messages that are filed to junk folders by acts that were not undone."""
-        found = self._connection.execute(
+        found = self._database.rows(
             "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
             " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
-            (_OPEN, TransferResult.DONE, Action.FILE),
+            *(_OPEN, TransferResult.DONE, Action.FILE),
         )
         return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
@@ -260,12 +251,12 @@ class Journal:
         An act that was undone is never the last act, because the act that undid it follows. A damaged act is returned
         as an act that left the message in the inbox, tagged as spam.
         """
-        row = self._connection.execute(
+        row = self._database.first(
             "SELECT acts.id, folder, actions, verdict, undoes"  # noqa: S608  a constant
             f" FROM {_LATEST} AS latest CROSS JOIN acts ON judgement = latest.id"
             " WHERE state IN (?, ?) ORDER BY acts.id DESC LIMIT 1",
-            (self.index.number(maildir), bytes.fromhex(content), _OPEN, TransferResult.DONE),
-        ).fetchone()
+            *(self.index.number(maildir), bytes.fromhex(content), _OPEN, TransferResult.DONE),
+        )
         if row is None:
             return None
         number, folder, actions, verdict, undoes = row
@@ -278,19 +269,17 @@ class Journal:
     def last_verdict(self, maildir: str, content: str) -> str | None:
         """Return the verdict of the last judgement of a message with this content id, or None if there is none."""
         key = self.index.number(maildir), bytes.fromhex(content)
-        row = self._connection.execute(f"SELECT verdict FROM {_LATEST} LIMIT 1", key).fetchone()  # noqa: S608  a constant
+        row = self._database.first(f"SELECT verdict FROM {_LATEST} LIMIT 1", *key)  # noqa: S608  a constant
         return None if row is None else str(row[0])
 
     def renew(self, maildir: str, former: str, content: str) -> None:
         """Replace a former content id of a message. Does nothing if no judgement has it."""
         key = self.index.number(maildir), bytes.fromhex(former)
         where = "maildir = ? AND content = ?"
-        if self._connection.execute(f"SELECT 1 FROM judgements WHERE {where} LIMIT 1", key).fetchone() is not None:  # noqa: S608  constant
+        if self._database.first(f"SELECT 1 FROM judgements WHERE {where} LIMIT 1", *key) is not None:  # noqa: S608  constant
             with self.transaction(durable=False):
-                self._connection.execute(
-                    f"UPDATE judgements SET content = ? WHERE {where}",  # noqa: S608  constant
-                    (bytes.fromhex(content), *key),
-                )
+                statement = f"UPDATE judgements SET content = ? WHERE {where}"  # noqa: S608  constant
+                self._database.run(statement, bytes.fromhex(content), *key)
 
     def prune(self) -> None:
         """Delete judgements that are too old or too many, with their acts.
@@ -299,16 +288,14 @@ class Journal:
         with a judgement are counted, and times are not subtracted. Thus a clock that is years wrong adds only one day
         and does not make other judgements old.
         """
-        days = self._connection.execute(
-            "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC", (DAY,)
-        ).fetchall()
+        statement = "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC"
+        days = list(self._database.rows(statement, DAY))
         forget = [last for last, _ in days[int(REMEMBERED / DAY) :][:1]]
         if sum(number for _, number in days) > MOST_JUDGEMENTS:
-            forget += self._connection.execute(
-                "SELECT id FROM judgements ORDER BY id DESC LIMIT 1 OFFSET ?", (MOST_JUDGEMENTS,)
-            ).fetchone()
+            statement = "SELECT id FROM judgements ORDER BY id DESC LIMIT 1 OFFSET ?"
+            forget += self._database.first(statement, MOST_JUDGEMENTS) or ()
         if forget:
-            self._connection.execute("DELETE FROM judgements WHERE id <= ?", (max(forget),))
+            self._database.run("DELETE FROM judgements WHERE id <= ?", max(forget))
 
     def _acts(self, condition: str, *values: object) -> list[Act | UnreadableAct]:
-        return [read_act(row) for row in self._connection.execute(_ACTS + condition, values)]
+        return [read_act(row) for row in self._database.rows(_ACTS + condition, *values)]

@@ -35,13 +35,13 @@ import contextlib
 import logging
 import math
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from spamlstm.config import CatchUp, Config
+from spamlstm.errors import DataError, TemporaryError
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
@@ -150,7 +150,7 @@ class Pipeline:
         try:
             catch_up = catch_up or self.config.daemon.catch_up
             found = self._scanner.scan(path, parts=wanted, catch_up=catch_up, with_dry_run=with_dry_run)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, DataError, TemporaryError) as error:
             self.counters.failed[kind_of(error)] += 1
             emit(logging.WARNING, "scan-failed", maildir=path, kind=kind_of(error), error=sentence(error))
             found = []
@@ -222,7 +222,7 @@ class Pipeline:
         if now - self._pruned < DAY:
             return
         self._pruned = now
-        with contextlib.suppress(sqlite3.Error), self.journal.transaction(durable=False):
+        with contextlib.suppress(DataError, TemporaryError), self.journal.transaction(durable=False):
             self.journal.prune()
             self.journal.in_progress.prune(now=self._clock())
 

@@ -1,6 +1,5 @@
 """Undoing acts: each message returns to its former folder, without our headers and our keyword."""
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,7 +7,7 @@ from typing import assert_never
 
 from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.errors import UserError
+from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, without_keyword
 from spamlstm.filtering.batch import BATCH
 from spamlstm.filtering.failures import kind_of, sentence
@@ -94,7 +93,7 @@ def _carried_out(
                 JournaledPlan(journal.add_intent(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
                 for act, step in plans
             ]
-    except sqlite3.Error as error:
+    except (DataError, TemporaryError) as error:
         return {act.id: UndoResult(act, UndoStatus.FAILED, failure=sentence(error)) for act, _ in plans}
     results = {}
     for (act, step), attempt in zip(plans, perform(journaled, recovery), strict=True):

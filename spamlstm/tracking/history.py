@@ -146,7 +146,7 @@ class TrackedPlacements:
     def placed(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
         """Return how a message came to the inbox.
 
-        Raises DamagedStateError or sqlite3.Error if the mailbox state cannot be read.
+        Raises DamagedStateError or TemporaryError if the mailbox state cannot be read.
         """
         maildir, content = mailbox.path, arrival.content
         if not self._state.knows(maildir, content) and not self._journal.has_judged(maildir, content):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
-from spamlstm.database import CellError, is_damage
+from spamlstm.database import Explained
 from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
@@ -42,12 +42,14 @@ class MailboxState:
     """The mailbox state in one state folder. Only one thread may use an instance.
 
     Methods that change records are called in the `with` block of `change`. Only `reset` and `prune` begin their own
-    transaction.
+    transaction. All methods raise DamagedStateError if the database is damaged, and TemporaryError if it cannot be read
+    or written now.
     """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._folder = folder
         self._connection = connection
+        self._explained = Explained(str(folder / state_database.NAME), state_database.LOSS, DamagedStateError)
         self._ids: dict[str, int] = {}
         self._has_former: bool | None = None
 
@@ -72,9 +74,9 @@ class MailboxState:
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """Run the `with` block in a `database.transaction`. Raises DamagedStateError if the file is damaged."""
+        """Run the `with` block in a `database.transaction`."""
         changes = database.transaction(self._connection, durable=durable, rolled_back=self._ids.clear)
-        with self._damage_named(), changes:
+        with self._explained, changes:
             yield
 
     def reset(self, maildir: str) -> None:
@@ -158,7 +160,7 @@ class MailboxState:
         """
         least = FlagSet.NEW if new else -(1 << 63)
         statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ? AND NOT (flags >= 16 AND flags < 32)"
-        with self._damage_named():
+        with self._explained:
             return state_rows.flags_from(self._connection.execute(statement, (folder, least)))
 
     def file(self, known: KnownFolder, base: int) -> TrackedFile | None:
@@ -335,16 +337,5 @@ class MailboxState:
         return self._ids[maildir]
 
     def _read(self, from_row: Callable[[tuple[Any, ...]], _Record], statement: str, *values: Any) -> list[_Record]:
-        with self._damage_named():
+        with self._explained:
             return list(map(from_row, self._connection.execute(statement, values)))
-
-    @contextlib.contextmanager
-    def _damage_named(self) -> Iterator[None]:
-        """Replace an error that means a damaged file or cell by a DamagedStateError."""
-        try:
-            yield
-        except (CellError, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
-                raise
-            path, loss = self._folder / state_database.NAME, state_database.LOSS
-            raise DamagedStateError(f"{path} is damaged ({error}); move it away to begin anew{loss}") from error

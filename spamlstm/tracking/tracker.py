@@ -6,7 +6,6 @@ on the order of visits, on events or on crashes. docs/decisions/0014-moves.md ex
 """
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.database import replacement_message
+from spamlstm.errors import TemporaryError
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
@@ -105,7 +105,7 @@ class Tracker:
             if maildir not in self._damaged:
                 self._damaged.add(maildir)
                 self._report(maildir, error)
-        except sqlite3.Error as error:
+        except TemporaryError as error:
             self._report(maildir, error)
         return self._placements.by_journal(mailbox, arrival)
 

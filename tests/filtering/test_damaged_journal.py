@@ -174,9 +174,9 @@ def test_damage_of_a_journal_in_use_says_what_to_do(used, tmp_path, caplog):
     spam = one.deliver("spam")
     (outcome,) = one.run()
     assert os.path.exists(spam)  # noqa: PTH110
-    assert "journal.sqlite in the state folder is damaged" in outcome.failure
-    assert "stop spamlstm and move it away to begin anew" in outcome.failure
-    assert "journal.sqlite in the state folder is damaged" in caplog.text
+    assert f"{state / NAME} is damaged (" in outcome.failure
+    assert "move it away to begin anew: mail in the inboxes then counts as classified" in outcome.failure
+    assert f"{state / NAME} is damaged (" in caplog.text
 
 
 def test_the_journal_of_another_program(tmp_path):

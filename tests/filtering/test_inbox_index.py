@@ -6,14 +6,16 @@ import sqlite3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spamlstm.database import Explained
 from spamlstm.filtering.inbox_index import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
+from spamlstm.filtering.journal_database import JournalDatabase
 
 
 @contextlib.contextmanager
 def opened_index():
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(INBOX_SCHEMA)
-        yield InboxIndex(connection)
+        yield InboxIndex(JournalDatabase(connection, Explained("memory", "")))
 
 
 @given(

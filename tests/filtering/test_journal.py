@@ -11,7 +11,7 @@ import pytest
 from inbox import judgement
 
 from spamlstm.config import Action
-from spamlstm.errors import ConfigError, DataError
+from spamlstm.errors import ConfigError, DataError, TemporaryError
 from spamlstm.filtering import journal as journals
 from spamlstm.filtering.inbox_index import DAY, name_hash
 from spamlstm.filtering.journal import NAME, Journal
@@ -205,6 +205,74 @@ def test_no_journal_of_ours(tmp_path):
     other.close()
     with pytest.raises(DataError, match="a newer version"):
         Journal.open(state)
+
+
+READS = {
+    "knows": lambda one: one.knows("/m", CONTENT),
+    "has_judged": lambda one: one.has_judged("/m", CONTENT),
+    "bases_of_dry_run": lambda one: one.bases_of_dry_run("/m"),
+    "position": lambda one: one.position(),
+    "changes": lambda one: one.changes("/m", CONTENT),
+    "open_acts": lambda one: one.open_acts(),
+    "acts": lambda one: one.acts(since=0.0),
+    "filed": lambda one: one.filed(),
+    "last_act": lambda one: one.last_act("/m", CONTENT),
+    "last_verdict": lambda one: one.last_verdict("/m", CONTENT),
+    "renew": lambda one: one.renew("/m", CONTENT, CONTENT[::-1]),
+    "missing": lambda one: one.index.missing("/m", {"a": 1}, now=1.0),
+    "missing in the whole index": lambda one: one.index.missing("/m", {str(base): 1 for base in range(600)}, now=1.0),
+    "number": lambda one: one.index.number("/other"),
+    "since": lambda one: one.index.since("/m", now=1.0),
+    "needs_pruning": lambda one: one.index.needs_pruning("/m", now=1.0),
+    "has_crashed": lambda one: one.in_progress.has_crashed(),
+    "is_suspect": lambda one: one.in_progress.is_suspect("/m", 1),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_damage_is_explained_by_each_read(journal, tmp_path, read):
+    """If tables are gone, each read of the journal names the file, what to do, and what is lost then."""
+    assert journal.index.number("/m") == 1
+    journal._connection.execute("PRAGMA foreign_keys = OFF")
+    for table in ("acts", "judgements", "inbox_index", "in_progress", "maildirs"):
+        journal._connection.execute(f"DROP TABLE {table}")
+    with pytest.raises(DataError, match=r"no such table.*; move it away to begin anew: mail in the inboxes") as caught:
+        READS[read](journal)
+    assert str(caught.value).startswith(f"{tmp_path / 'state' / NAME} is damaged (")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "why"),
+    [
+        ("max_page_count = 1", "database or disk is full"),
+        ("query_only = 1", "attempt to write a readonly database"),
+    ],
+)
+def test_a_journal_that_cannot_be_written_explains_itself(journal, tmp_path, pragma, why):
+    """A full disk and a missing permission give one sentence that names the file, and may pass."""
+    journal._connection.execute(f"PRAGMA {pragma}")
+    with pytest.raises(TemporaryError) as caught, journal.transaction(durable=True):
+        journal.index.add("/m", [(str(number), 0) for number in range(2000)], now=1.0)
+    assert str(caught.value) == f"{tmp_path / 'state' / NAME} cannot be used now: {why}"
+    journal._connection.execute("PRAGMA query_only = 0")
+    assert len(journal.index.missing("/m", {str(number): 0 for number in range(2000)}, now=1.0)) == 2000
+
+
+def test_a_locked_journal_explains_itself(journal, tmp_path):
+    """If another process writes for too long, the error names the file."""
+    journal._connection.execute("PRAGMA busy_timeout = 0")
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TemporaryError, match=f"{NAME} cannot be used now: database is locked"):
+            journaled(journal)
+
+
+def test_an_error_of_other_code_in_a_transaction_is_kept(journal):
+    """The journal explains only errors of its database, so that a bug or a full Maildir is not blamed on it."""
+    for error in (OSError(28, "full"), ValueError("bug"), DataError("labels.sqlite is damaged")):
+        with pytest.raises(type(error)) as caught, journal.transaction(durable=True):
+            raise error
+        assert caught.value is error
 
 
 # The tables of version 2. Version 1 had no table in_progress.

@@ -13,6 +13,7 @@ from inbox import OPENED, raw
 from maildirs import make
 from tracked_maildir import TrackedMaildir
 
+from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.tracking.state_database import NAME
 
 TABLES = {"maildirs": 5, "folders": 7, "files": 7, "messages": 7, "departures": 7, "former_contents": 1}
@@ -173,6 +174,35 @@ def test_a_file_that_is_damaged_while_it_is_in_use(restarts, tmp_path, caplog):
     one.look()
     assert "mailbox-state-lost" in caplog.text
     assert one.label_of(move(one)) == "spam"
+    restarts.close()
+
+
+def test_a_state_that_cannot_be_written_now_names_its_file(restarts, tmp_path, caplog):
+    """A visit that fails because of a full disk or a missing permission says of which file, and loses nothing."""
+    one = restarts.open(tmp_path / "state")
+    one.mailbox_state._connection.execute("PRAGMA query_only = 1")
+    content = move(one)
+    cause = "cannot be used now: attempt to write a readonly database"
+    assert f'kind=journal error="{tmp_path / "state" / NAME} {cause}"' in caplog.text
+    one.mailbox_state._connection.execute("PRAGMA query_only = 0")
+    one.look()
+    assert one.label_of(content) == "spam"
+    restarts.close()
+
+
+def test_a_damaged_journal_is_not_taken_for_a_damaged_state(restarts, tmp_path, caplog):
+    """If a visit finds the journal damaged, the log names the journal, and the mailbox state is kept."""
+    one = restarts.open(tmp_path / "state")
+    tracked = one.mailbox_state.is_tracked(one.root)
+    one.journal._connection.execute("PRAGMA foreign_keys = OFF")
+    one.journal._connection.execute("DROP TABLE judgements")
+    one.put(raw("words", 78), one.junk)
+    one.look()
+    one.look()
+    assert f"{tmp_path / 'state' / JOURNAL} is damaged (no such table: " in caplog.text
+    assert "mailbox-state-lost" not in caplog.text
+    assert tracked
+    assert one.mailbox_state.is_tracked(one.root)
     restarts.close()
 
 

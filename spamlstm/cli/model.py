@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +205,12 @@ def retrain_model(
     )
     with ended_by_signals():
         report = retrain.retrain(settings)
-    _print_report(report, json=json)
+    if report.opposed_labels:
+        from spamlstm.cli.opposed_labels import with_folders
+
+        found = with_folders(report.opposed_labels, existing_state(state), config, maildir=maildir)
+        report = replace(report, opposed_labels=found)
+    _print_report(report, json=json, maildir=maildir)
     for step in report.unfinished:
         complain(str(report.model), f"is in use, but {step}")
     if report.promoted:
@@ -237,17 +243,22 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
     return maildir if account is None else None
 
 
-def _print_report(report: "RetrainReport", *, json: bool) -> None:
+def _print_report(report: "RetrainReport", *, json: bool, maildir: Path | None = None) -> None:
     if json:
         print_json(report.as_json())
     else:
-        print_summary(_report(report))
+        print_summary(_report(report, maildir))
 
 
-def _report(report: "RetrainReport") -> str:
+def _report(report: "RetrainReport", maildir: Path | None) -> str:
     why = "; ".join(report.why)
     if report.model is None:
-        return f"not retrained: {why}"
+        lines = [f"not retrained: {why}"]
+        if report.opposed_labels:
+            from spamlstm.cli.opposed_labels import opposed_lines
+
+            lines += opposed_lines(report.opposed_labels, number=report.opposed, maildir=maildir)
+        return "\n".join(lines)
     lines = [
         f"{report.model} is in use: {why}"
         if report.promoted

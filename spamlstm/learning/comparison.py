@@ -54,6 +54,20 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True)
+class OpposedLabel:
+    """A label that is the opposite of the verdict of the model in use without labels.
+
+    `id` is the content id of the message, `label` is ham or spam, and `score` is the score without labels.
+    """
+
+    id: str
+    label: str
+    score: float
+    folder: str = ""
+    """A folder in which the message is. "" if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShippedLosses:
     """How many reference messages get a worse verdict from each model than from the shipped model, without labels."""
 
@@ -135,10 +149,30 @@ def shipped_losses(running: Classifier, candidate: Classifier, config: Config) -
     )
 
 
-def labels_against(verdicts: Sequence[Verdict], spam: Sequence[bool]) -> int:
-    """Return how many labels are the opposite of the verdict. `spam` tells which labels are spam."""
+def opposed_labels(
+    labelled: Sequence[LabelledMail], verdicts: Sequence[Verdict], scores: Sequence[float]
+) -> list[OpposedLabel]:
+    """Return the labels that are the opposite of the verdict, the label with the most certain score first."""
     opposite = {True: Verdict.HAM, False: Verdict.SPAM}
-    return sum(verdict is opposite[label] for verdict, label in zip(verdicts, spam, strict=True))
+    found = [
+        OpposedLabel(one.content, one.label.value, round(score, 4))
+        for one, verdict, score in zip(labelled, verdicts, scores, strict=True)
+        if verdict is opposite[one.spam]
+    ]
+    return sorted(found, key=lambda one: -abs(one.score))
+
+
+def objection_to_labels(opposed: Sequence[OpposedLabel], count: int) -> str:
+    """Return the reason not to train if too many of `count` labels are opposed, or ''.
+
+    Held-out labels do not show wrong labels if they are wrong in the same way.
+    """
+    if len(opposed) <= MOST_AGAINST_PCT / 100 * count:
+        return ""
+    return (
+        f"{len(opposed):,} of {count:,} labels are the opposite of the verdict of the model in use without labels, so"
+        " they are probably wrong"
+    )
 
 
 def comparison_table(comparison: Comparison) -> list[str]:

@@ -23,7 +23,7 @@ from spamlstm.config import Config
 from spamlstm.config.locations import models_dir
 from spamlstm.errors import TemporaryError, UserError, reason_of
 from spamlstm.learning import comparison, retrain_files, snapshot
-from spamlstm.learning.comparison import Comparison, Figures, Sides
+from spamlstm.learning.comparison import Comparison, Figures, OpposedLabel, Sides
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
@@ -41,6 +41,7 @@ from spamlstm.wording import counted
 
 FEWEST = 20
 """The minimum number of labels of each kind (ham, spam) for a retraining."""
+MOST_OPPOSED = 10
 
 
 def trainer_command() -> tuple[str, ...]:
@@ -86,6 +87,10 @@ class RetrainReport:
     parent: str | None = None
     labels: dict[str, int] = field(default_factory=dict)
     contradictions: dict[str, int] = field(default_factory=dict)
+    opposed: int = 0
+    """If nothing was trained: how many labels are the opposite of the verdict of the model in use without labels."""
+    opposed_labels: tuple[OpposedLabel, ...] = ()
+    """The first MOST_OPPOSED of these labels, the label with the most certain score first."""
     comparison: Comparison | None = None
     seconds: float = 0.0
     unfinished: tuple[str, ...] = ()
@@ -160,12 +165,19 @@ class _Retraining:
             f"{counted(len(taken.unlabelled) + len(taken.aside), 'unlabelled message')}"
         )
         labelled: list[Assessed[str]] = []
+        opposed: list[OpposedLabel] = []
         if not (useless := self._too_few(taken)):
             labelled = list(comparison.assess(self._running, [one.mail for one in taken.all]))
-            useless = self._too_many_against(taken, labelled)
+            opposed = comparison.opposed_labels(taken.all, *comparison.judged(self._running, labelled, None))
+            useless = comparison.objection_to_labels(opposed, len(taken.all))
         if useless:
             none = RetrainReport(
-                promoted=False, why=(useless,), labels=taken.counts(), contradictions=asdict(taken.contradictions)
+                promoted=False,
+                why=(useless,),
+                labels=taken.counts(),
+                contradictions=asdict(taken.contradictions),
+                opposed=len(opposed),
+                opposed_labels=tuple(opposed[:MOST_OPPOSED]),
             )
             self._save_outcome(none, taken)
             return none
@@ -195,20 +207,6 @@ class _Retraining:
         return (
             f"of the newest {snapshot.MOST_LABELS:,} labels, {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam"
             f" agree with their near-duplicates; retraining needs {FEWEST} of each"
-        )
-
-    def _too_many_against(self, taken: Snapshot, labelled: Sequence[Assessed[str]]) -> str:
-        """Return the reason not to train if many labels contradict the model in use, or ''.
-
-        Held-out labels do not show wrong labels if they are wrong in the same way.
-        """
-        verdicts, _ = comparison.judged(self._running, labelled, None)
-        against = comparison.labels_against(verdicts, [one.spam for one in taken.all])
-        if against <= comparison.MOST_AGAINST_PCT / 100 * len(taken.all):
-            return ""
-        return (
-            f"{against:,} of {len(taken.all):,} labels are the opposite of the verdict of the model in use without"
-            " labels, so they are probably wrong; look at them with 'spamlstm labels'"
         )
 
     def _compare(self, taken: Snapshot, labelled: list[Assessed[str]]) -> Comparison:

@@ -3,18 +3,21 @@
 import pytest
 
 from spamlstm.config import Config
+from spamlstm.corpus.paths import FileMessage
 from spamlstm.learning import comparison
 from spamlstm.learning.comparison import (
     Comparison,
     Figures,
     ShippedLosses,
     Sides,
-    labels_against,
+    objection_to_labels,
     objections,
+    opposed_labels,
     shipped_losses,
 )
-from spamlstm.learning.label import Label
+from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.reference_mail import ReferenceVerdicts
+from spamlstm.learning.snapshot import LabelledMail
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
@@ -71,6 +74,13 @@ def test_the_losses_are_counted_without_labels(tiny, monkeypatch):
 
 
 def test_labels_against_the_model():
-    """Only a label that is the opposite of a verdict counts; unsure has no opposite."""
+    """Only a label that is the opposite of a verdict counts, the most certain first; unsure has no opposite."""
     verdicts = (Verdict.HAM, Verdict.HAM, Verdict.SPAM, Verdict.SPAM, Verdict.UNSURE, Verdict.UNSURE)
-    assert labels_against(verdicts, (True, False, True, False, True, False)) == 2
+    labelled = [
+        LabelledMail(row, str(row), label, row, FileMessage(str(row), ""), Origin.COMMAND)
+        for row, label in enumerate((Label.SPAM, Label.HAM) * 3)
+    ]
+    opposed = opposed_labels(labelled, verdicts, (-3.0, -4.0, 5.0, 6.5, 0.1, -0.1))
+    assert [(one.id, one.label, one.score) for one in opposed] == [("3", "ham", 6.5), ("0", "spam", -3.0)]
+    assert objection_to_labels(opposed, 14) == ""
+    assert objection_to_labels(opposed, 13).startswith("2 of 13 labels are the opposite of the verdict of the model")

@@ -105,7 +105,10 @@ def test_what_loses_other_mail_is_refused(options, unsure, monkeypatch):
 
 
 def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkeypatch, trainer):
-    """If many labels are the opposite of the model's verdicts, nothing is trained, and a timer repeats nothing."""
+    """If many labels are the opposite of the model's verdicts, nothing is trained, and a timer repeats nothing.
+
+    The report has ten of these labels, those that differ most first.
+    """
     monkeypatch.setattr(registry, "_SHIPPED", (make(tmp_path / "sure", weight=6, version="sure"),))
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         for number in range(80):
@@ -115,6 +118,11 @@ def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkey
     report = retrain.retrain(settings)
     assert report.why[0].startswith("13 of 80 labels are the opposite of the verdict of the model in use")
     assert (report.model, report.labels) == (None, {"ham": 39, "spam": 41})
+    assert (report.opposed, len(report.opposed_labels)) == (13, 10)
+    for one in report.opposed_labels:
+        assert (one.score > 0) is (one.label == "ham")
+    scores = [abs(one.score) for one in report.opposed_labels]
+    assert scores == sorted(scores, reverse=True)
     assert "nothing was labelled" in retrain.retrain(settings).why[0]
 
 

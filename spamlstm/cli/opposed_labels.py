@@ -1,0 +1,86 @@
+"""The labels that are the opposite of the verdict of the model in use, as `spamlstm retrain` reports them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from spamlstm.cli.selection import account_named
+from spamlstm.config import Config, ImapConfig
+from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.daemon.imap.answers import RemoteFlag
+from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.errors import UserError
+from spamlstm.learning.comparison import OpposedLabel
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.state import FlagSet
+from spamlstm.wording import in_shell
+
+
+def with_folders(
+    opposed: Sequence[OpposedLabel], state: Path, config: Config, *, maildir: Path | None
+) -> tuple[OpposedLabel, ...]:
+    """Return the labels, each with a folder of its message if the daemon knows one.
+
+    `state` is the state folder with the records of the daemon. They are copied and not changed. Records that cannot be
+    read now are ignored, because the report is useful without the folders. `maildir` is the Maildir or account whose
+    labels these are, or None if all Maildirs share their labels.
+    """
+    account = None if maildir is None else account_named(config, str(maildir))
+    maildirs = list(expand_maildirs(config.maildirs))
+    accounts = list(config.accounts)
+    if maildir is not None:
+        maildirs = [] if account else [path for path in maildirs if path.samefile(maildir)]
+        accounts = [account] if account else []
+    folders: dict[str, str] = {}
+    contents = [one.id for one in opposed]
+    for search in (_in_maildirs(contents, state, maildirs), _in_accounts(contents, state, accounts)):
+        try:
+            for content, folder in search:
+                folders.setdefault(content, folder)
+        except UserError:
+            continue
+    return tuple(replace(one, folder=folders.get(one.id, "")) for one in opposed)
+
+
+def opposed_lines(opposed: Sequence[OpposedLabel], *, number: int, maildir: Path | None) -> list[str]:
+    """Return the lines of a table of labels, and which commands list, remove and change labels.
+
+    `number` is the number of all opposed labels. `maildir` is the Maildir or account whose labels these are, or None if
+    all Maildirs share their labels.
+    """
+    rows = [("id", "label", "score", "folder"), *((x.id, x.label, f"{x.score:+.2f}", x.folder) for x in opposed)]
+    option = "" if maildir is None else f" --maildir {in_shell(maildir)}"
+    which = f"the {len(opposed)} labels that differ most from the model" if number > len(opposed) else "these labels"
+    return [
+        "",
+        f"{which}, with the score without labels:",
+        *(f"  {label_id:<32}  {label:<5}  {score:>7}  {folder}".rstrip() for label_id, label, score, folder in rows),
+        "",
+        f"'spamlstm labels --json{option}' lists all labels with their subjects.",
+        f"'spamlstm forget{option} ID' removes a wrong label, and 'spamlstm label{option} ham|spam FILE' changes it.",
+    ]
+
+
+def _in_maildirs(contents: Sequence[str], state: Path, maildirs: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    mailbox_state = MailboxState.find(state, dry_run=True)
+    if mailbox_state is None:
+        return
+    with closing(mailbox_state):
+        for content in contents:
+            for maildir in maildirs:
+                for folder, file in mailbox_state.copies(str(maildir), content):
+                    if not file.flags & (FlagSet.DELETED | FlagSet.GONE):
+                        yield content, str(maildir / folder.folder.name)
+
+
+def _in_accounts(contents: Sequence[str], state: Path, accounts: Sequence[ImapConfig]) -> Iterator[tuple[str, str]]:
+    for account in accounts:
+        records = AccountRecords.find(state, account.key, dry_run=True)
+        if records is None:
+            continue
+        with closing(records):
+            for content in contents:
+                for folder, copy in records.copies(content):
+                    if not copy.flags & RemoteFlag.GONE:
+                        yield content, f"{account.label}: {folder.name}"

@@ -75,7 +75,8 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     if answer["errors"] or answer["restarts"]:
         yield _row(
             "errors",
-            f"{counted(answer['errors'], 'bug')}, {counted(answer['restarts'], 'restart')} of the watcher; see the log",
+            f"{counted(answer['errors'], 'unexpected error')}, {counted(answer['restarts'], 'restart')} of the watcher;"
+            " see the log",
         )
 
 

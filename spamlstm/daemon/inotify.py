@@ -3,6 +3,8 @@
 import errno
 from typing import Any, Protocol, cast
 
+from spamlstm.filtering.failures import log_unexpected
+
 # The watched events are deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), the
 # end of writing by programs that break the Maildir rules and write directly into `new`, and the removal of the folder.
 # Other events are not watched, because the events of readers would fill the kernel's queue. A symbolic link in place of
@@ -53,10 +55,21 @@ class Inotify(Protocol):
 
 
 def open_inotify() -> Inotify:
-    """Return a new inotify instance. Raises OSError if inotify cannot be used for any reason."""
+    """Return a new inotify instance, whose thread logs the error that ends it.
+
+    Raises OSError if inotify cannot be used for any reason.
+    """
     try:
         from watchdog.observers.inotify_c import InotifyFD  # imported here, because its ctypes import takes 10 ms
     except Exception as error:  # ImportError, AttributeError, or an error of watchdog for an unknown libc
         raise OSError(errno.ENOSYS, f"inotify is not available ({error})") from error
-    opened: Inotify = cast("Any", InotifyFD())  # the cast is needed because watchdog uses its own integer types
+
+    class LoggedInotify(InotifyFD):
+        def run(self) -> None:
+            try:
+                super().run()
+            except Exception as error:  # noqa: BLE001  the error is logged
+                log_unexpected(error, "Maildirs are watched again, and scanned, by a new thread")
+
+    opened: Inotify = cast("Any", LoggedInotify())  # the cast is needed because watchdog uses its own integer types
     return opened

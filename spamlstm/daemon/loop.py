@@ -27,7 +27,7 @@ from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import emit, logger
+from spamlstm.filtering.failures import emit, log_unexpected, sentence
 from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir.folder_walk import linked_folders
@@ -272,9 +272,9 @@ class Daemon:
         """
         try:
             yield
-        except Exception:  # noqa: BLE001  the error is logged
+        except Exception as error:  # noqa: BLE001  the error is logged
             self.status.errors += 1
-            logger.exception("bug: the mail stays where it is until the next scan")
+            log_unexpected(error, "the mail stays where it is until the next scan")
 
     def _reload(self) -> None:
         self._reload_wanted = False
@@ -330,4 +330,4 @@ class Daemon:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else type(error).__name__
+    return sentence(error) if isinstance(error, UserError | MemoryError) else type(error).__name__

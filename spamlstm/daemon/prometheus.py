@@ -53,7 +53,13 @@ _LISTENER_ROWS = (
     ("listener_judged_total", "counter", "judged", "verdict", "Messages classified for clients."),
     ("listener_labelled_total", "counter", "labelled", "", "Labels that clients added or removed."),
     ("listener_refused_total", "counter", "refused", "", "Requests that broke the protocol or a limit."),
-    ("listener_errors_total", "counter", "errors", "", "Requests without an answer because of a bug."),
+    (
+        "listener_errors_total",
+        "counter",
+        "errors",
+        "",
+        "Requests without an answer because of a bug or a lack of memory.",
+    ),
 )
 # The same for the numbers of an IMAP account.
 _ACCOUNT_ROWS = (

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.errors import UnavailableError
-from spamlstm.filtering.failures import logger
+from spamlstm.filtering.failures import log_unexpected
 
 # The largest number of connected clients. A further client replaces the oldest. A normal client takes milliseconds.
 MOST_CLIENTS = 32
@@ -162,8 +162,8 @@ class Server:
             if client.request not in self._answers:
                 self._answers[client.request] = self._answer(client.request) or b""
             client.answer = memoryview(self._answers[client.request])
-        except Exception:  # noqa: BLE001  a bug must not end the thread
-            logger.exception("bug: a client did not get an answer")
+        except Exception as error:  # noqa: BLE001  a bug must not end the thread
+            log_unexpected(error, "a client did not get an answer")
             client.until = self._clock()
 
     def _drop_oldest(self) -> None:

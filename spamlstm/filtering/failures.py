@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from spamlstm.errors import DataError, TemporaryError, UserError, reason_of
 
 logger = logging.getLogger("spamlstm.daemon")
+NO_MEMORY = "there is not enough memory"
 
 
 class FailureKind(StrEnum):
@@ -37,6 +38,8 @@ class FailureKind(StrEnum):
     """An act on the message was interrupted, and its result cannot be determined yet."""
     UNFINISHED = "unfinished"
     """The message is still being written, directly in new. The next scan follows when the writing ends."""
+    MEMORY = "memory"
+    """There was not enough memory."""
     BUG = "bug"
 
 
@@ -55,9 +58,11 @@ _KINDS = {
 
 
 def kind_of(error: Exception) -> FailureKind:
-    """Return the kind under which an error is counted. An error not from a system call or a database is a BUG."""
+    """Return the kind under which an error is counted. An error of none of the other kinds is a BUG."""
     if isinstance(error, DataError | TemporaryError):
         return FailureKind.JOURNAL
+    if isinstance(error, MemoryError):
+        return FailureKind.MEMORY
     return _KINDS.get(error.errno or 0, FailureKind.IO) if isinstance(error, OSError) else FailureKind.BUG
 
 
@@ -70,7 +75,17 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return reason_of(error)
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
     return f"{type(error).__name__}: {error}"
+
+
+def log_unexpected(error: BaseException | None, what_follows: str) -> None:
+    """Log an error that no other code handles, and what follows: a bug with its traceback, a lack of memory without."""
+    if isinstance(error, MemoryError):
+        logger.error("%s: %s", NO_MEMORY, what_follows)
+    else:
+        logger.error("bug: %s", what_follows, exc_info=error)
 
 
 def emit(level: int, event: str, /, **fields: Any) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, labels_dir
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import Backoff, emit, logger, sentence
+from spamlstm.filtering.failures import Backoff, emit, log_unexpected, sentence
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Base, Trainer, rescore_labels
@@ -294,14 +294,14 @@ class LabelStores:
     def _pause(self, maildir: str, error: Exception) -> None:
         folder = self._folder(maildir)
         delay = self._backoff.failed(folder)
-        expected = isinstance(error, sqlite3.Error | OSError | UserError)
+        expected = isinstance(error, sqlite3.Error | OSError | UserError | MemoryError)
         why = sentence(error) if expected else type(error).__name__  # the text of the error may quote a message
         owner = maildir if self._scope is not LabelScope.SHARED else ""
         self._pauses[folder] = Pause(owner or None, str(folder), why, delay)
         self.status.paused = tuple(self._pauses.values())
         self.status.failed += 1
         if not expected:
-            logger.error("bug: a label store is paused", exc_info=error)
+            log_unexpected(error, "a label store is paused")
         emit(logging.WARNING, "not-learned", maildir=owner, state=folder, error=why, again=delay)
 
 

@@ -15,7 +15,7 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.database import replacement_message
 from spamlstm.errors import TemporaryError
-from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
+from spamlstm.filtering.failures import FailureKind, emit, kind_of, log_unexpected, sentence
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
@@ -269,5 +269,5 @@ class Tracker:
             why = replacement_message(error, what="the state of this Maildir is replaced by an empty one")
         if kind == FailureKind.BUG:
             why = type(error).__name__  # the text of the error may quote a message
-            logger.error("bug: the visit of a Maildir failed and will be repeated", exc_info=error)
+            log_unexpected(error, "the visit of a Maildir failed and will be repeated")
         emit(logging.WARNING, "visit-failed", maildir=maildir, folder=folder, kind=kind, error=why)

@@ -100,6 +100,22 @@ def test_damaged_records_are_replaced(tmp_path, caplog, wait):
     assert "move it away" not in caplog.text
 
 
+def test_a_lack_of_memory_is_no_bug_of_an_account(tmp_path, caplog, wait, monkeypatch):
+    """The account is connected again, and log and status name the reason."""
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(AccountRecords, "open", fail)
+    settings = account(password_command=("false",))
+    with contextlib.closing(Accounts(None, state=tmp_path)) as accounts:
+        accounts.reconfigure(Config(accounts=(settings,)))
+        wait(lambda: accounts.snapshot()[settings.label]["error"])
+        shown = accounts.snapshot()[settings.label]
+    assert (shown["error"], shown["failed"]) == ("there is not enough memory", {"memory": 1})
+    assert f"there is not enough memory: the account {settings.label} is connected again" in caplog.messages
+
+
 def test_the_records_of_a_newer_version_are_kept(tmp_path):
     """After a downgrade the account waits for the update, with the reason in the status, and no record is removed."""
     settings = account(password_command=("printf", "secret"))

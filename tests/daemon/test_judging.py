@@ -200,6 +200,28 @@ def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, ca
     assert set(suspended) == {("", AssertionError)}
 
 
+def test_a_lack_of_memory_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
+    """If there is not enough memory for a message, log and client hear this, and others get their answers."""
+    classify_many = classifier.classify_many
+
+    def failing(mails, **arguments):
+        mails = list(mails)
+        if any(b"large" in raw for _, raw in mails):
+            raise MemoryError
+        return classify_many(mails, **arguments)
+
+    monkeypatch.setattr(classifier, "classify_many", failing)
+    with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
+        requests = [JudgeRequest(mail, "") for mail in (SPAM, b"large")]
+        for request in requests:
+            one.requests.submit(request)
+        assert requests[0].answer.result(PATIENCE).judgement.verdict == "spam"
+        with pytest.raises(JudgingError, match="cannot be answered because there is not enough memory"):
+            requests[1].answer.result(PATIENCE)
+    assert "there is not enough memory: a request cannot be answered" in caplog.messages
+    assert "bug" not in caplog.text
+
+
 def test_a_bug_with_a_label_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
     """If a label raises an unexpected error, its client gets an error and need not wait, and others their answers."""
     with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):

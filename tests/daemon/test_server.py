@@ -161,6 +161,20 @@ def test_a_bug_costs_one_answer(running, caplog):
     assert "did not get an answer" in caplog.text
 
 
+def test_a_lack_of_memory_is_no_bug(running, caplog):
+    """The log says in one line that memory was short, and what followed."""
+
+    def broken():
+        raise MemoryError
+
+    running.text = broken
+    assert running.scrape() == b""
+    assert [record.getMessage() for record in caplog.records] == [
+        "there is not enough memory: a client did not get an answer"
+    ]
+    assert not caplog.records[0].exc_info
+
+
 def test_too_many_open_files(running, monkeypatch):
     """The server waits until it can accept the client, and then answers it."""
     monkeypatch.setattr(server, "PAUSE_SECONDS", 0.0)

@@ -102,6 +102,24 @@ def test_a_maildir_that_is_not_covered_any_more(box, tmp_path, watcher, wakeup, 
     assert not hints
 
 
+def test_a_lack_of_memory_ends_only_the_thread(box, watcher, hints, monkeypatch, caplog):
+    """If an event cannot be handled, the log names the reason and what follows, and another thread is started."""
+
+    def fail(_event):
+        raise MemoryError
+
+    cover(watcher, box)
+    monkeypatch.setattr(watcher, "on_event", fail)
+    by_link(box, "1.a")
+    watcher._inotify.join(timeout=30.0)
+    assert watcher.has_died()
+    assert "there is not enough memory: Maildirs are watched again, and scanned, by a new thread" in caplog.messages
+    assert "Traceback" not in caplog.text
+    monkeypatch.undo()
+    assert watcher.cover([box]).watched == 1
+    assert hints.take() == (box, DELIVERED)
+
+
 def test_a_dead_thread_is_replaced(box, watcher, wakeup, hints):
     """Another thread is started, and a rescan finds what was delivered in between."""
     cover(watcher, box)

@@ -17,7 +17,7 @@ import pytest
 from inbox import Clock, Inbox, raw
 from maildirs import make
 
-from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Backoff, FailureKind, kind_of
+from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Backoff, FailureKind, kind_of, sentence
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.outcome import Status
 
@@ -35,6 +35,12 @@ def disk(tmp_path):
         pytest.skip("this machine does not let root mount")
     yield path
     subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_lack_of_memory_is_no_bug():
+    """It is counted and reported under its own name."""
+    assert (kind_of(MemoryError()), sentence(MemoryError())) == ("memory", "there is not enough memory")
+    assert kind_of(ValueError()) is FailureKind.BUG
 
 
 def statuses(outcomes):

@@ -29,7 +29,7 @@ from spamlstm.daemon.imap.sent_visits import SentVisits
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.database import NewerVersionError, replacement_message
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.failures import Backoff, emit, logger, sentence
+from spamlstm.filtering.failures import NO_MEMORY, Backoff, emit, kind_of, log_unexpected, sentence
 from spamlstm.maildir.folders import FolderRole
 
 # All folders are visited after a random time between these limits, in seconds. IDLE then ends and begins again, because
@@ -157,9 +157,9 @@ class ImapAccount:
         except (UserError, OSError, sqlite3.Error) as error:
             self._report(sentence(error))
         except Exception as error:  # noqa: BLE001  a bug with one account must not stop the others
-            self.tally.failed["bug"] += 1
-            logger.error("bug: the account %s is connected again", self._account.label, exc_info=error)
-            self.tally.set("failed", type(error).__name__)
+            self.tally.failed[kind_of(error)] += 1
+            log_unexpected(error, f"the account {self._account.label} is connected again")
+            self.tally.set("failed", NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__)
         return self._delays.first
 
     def _report(self, why: str) -> None:

@@ -146,6 +146,8 @@ def explained(where: str) -> Iterator[None]:
         plain = isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS
         why = "the server does not speak TLS there; check port and tls" if plain else reason_of(error)
         raise AccountUnavailableError(f"there is no connection to {where} ({why})") from error
+    except MemoryError as error:
+        raise AccountUnavailableError(f"there is not enough memory for an answer of {where}") from error
     except (
         ValueError,
         LookupError,
@@ -154,7 +156,6 @@ def explained(where: str) -> Iterator[None]:
         AssertionError,
         RecursionError,
         OverflowError,
-        MemoryError,
     ) as error:
         # The answers of a server that breaks the protocol can fail anywhere in the libraries that read them.
         raise AccountUnavailableError(f"{where} sent an answer that cannot be read") from error

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from spamlstm.config import Config, LabelScope
 from spamlstm.config.users import UserProblem, maildir_of, problem_of_all_users, user_problem
 from spamlstm.filtering.batch import Judge
-from spamlstm.filtering.failures import emit, logger
+from spamlstm.filtering.failures import NO_MEMORY, emit, log_unexpected
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.names import is_maildir
@@ -229,7 +229,7 @@ class Judging:
         try:
             self._judge_together(requests, [self._layer(one) for one in requests])
         except Exception as error:  # noqa: BLE001  a bug with one message must not affect the other messages
-            logger.exception("bug: requests are classified one by one")
+            log_unexpected(error, "requests are classified one by one")
             for one in requests:
                 if not one.answer.done():
                     self._judge_alone(one, error)
@@ -309,13 +309,14 @@ class Judging:
 
 @contextlib.contextmanager
 def _answering(request: AnyRequest) -> Iterator[None]:
-    """Answer a request with a JudgingError if the `with` block has a bug, so that its client does not wait."""
+    """Answer a request with a JudgingError after any error in the `with` block, so that its client does not wait."""
     try:
         yield
-    except Exception:  # noqa: BLE001  the error is logged
-        logger.exception("bug: a request cannot be answered")
+    except Exception as error:  # noqa: BLE001  the error is logged
+        log_unexpected(error, "a request cannot be answered")
         if not request.answer.done():
-            request.answer.set_exception(JudgingError("the request cannot be answered because of a bug"))
+            why = NO_MEMORY if isinstance(error, MemoryError) else "of a bug"
+            request.answer.set_exception(JudgingError(f"the request cannot be answered because {why}"))
 
 
 def _stopping() -> JudgingError:

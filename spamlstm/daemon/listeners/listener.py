@@ -11,7 +11,7 @@ from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
-from spamlstm.filtering.failures import logger
+from spamlstm.filtering.failures import log_unexpected, logger
 
 # The largest number of open connections of one listener. A further connection replaces the oldest whose client is slow.
 # Until there is one, further clients wait in the queue of the kernel.
@@ -118,9 +118,9 @@ class Listener:
             counts.dropped += 1
         except OSError:
             pass  # the client has gone
-        except Exception:  # noqa: BLE001  a bug must not stop the other connections
+        except Exception as error:  # noqa: BLE001  a bug must not stop the other connections
             counts.errors += 1
-            logger.exception("bug: a client of the listener %s got no answer", self.name)
+            log_unexpected(error, f"a client of the listener {self.name} got no answer")
 
     def _forget(self, client: ClientConnection, task: "asyncio.Task[None]") -> None:
         """Close the connection of a client that was served or dropped."""

@@ -31,7 +31,7 @@ from spamlstm.daemon.listeners.rspamd import serve_rspamd
 from spamlstm.daemon.listeners.sockets import opened_socket, own_socket
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import emit, logger
+from spamlstm.filtering.failures import emit, log_unexpected
 from spamlstm.xdg import FILTER_SOCKET
 
 # Python's switch interval in seconds, which is set for the whole process as soon as there are listeners.
@@ -179,4 +179,4 @@ def _protocol(listener: AnyListener) -> Protocol:
 def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if not isinstance(error, OSError):
-        logger.error("bug in a listener: %s", context.get("message"), exc_info=error)
+        log_unexpected(error, f"a listener goes on after this problem: {context.get('message')}")

@@ -130,7 +130,7 @@ complete -c spamlstm -n '__spamlstm_at "" 0' -a forget -d 'Remove the labels of 
 complete -c spamlstm -n '__spamlstm_at "" 0' -a adopt -d 'Learn from the mail of an existing mailbox'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a retrain -d 'Train a model on your labels and use it if it is better'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a labels -d 'List, remove, export or import labels'
-complete -c spamlstm -n '__spamlstm_at "" 0' -a model -d 'List the models, show a model, or change the current model'
+complete -c spamlstm -n '__spamlstm_at "" 0' -a model -d 'List the models, show a model, or change the model in use'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a evaluate -d 'Classify labelled mail and print the error rates'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a trec-jig -d 'Commands that the TREC spam track toolkit calls'
 complete -c spamlstm -n '__spamlstm_at ""' -s V -l version -d 'Print the version'
@@ -300,7 +300,7 @@ complete -c spamlstm -n '__spamlstm_at "labels import"' -s h -l help -d 'Show th
 complete -c spamlstm -n '__spamlstm_at "labels import" 0' -F
 complete -c spamlstm -n '__spamlstm_at "model" 0' -a list -d 'List the installed models'
 complete -c spamlstm -n '__spamlstm_at "model" 0' -a show -d 'Print the properties and the model card of a model'
-complete -c spamlstm -n '__spamlstm_at "model" 0' -a use -d 'Check an installed model and make it the current model'
+complete -c spamlstm -n '__spamlstm_at "model" 0' -a use -d 'Check an installed model and put it in use'
 complete -c spamlstm -n '__spamlstm_at "model" 0' -a rollback -d 'Return to the previous model'
 complete -c spamlstm -n '__spamlstm_at "model"' -s v -l verbose -d 'Also report files in use, logged events and tracebacks'
 complete -c spamlstm -n '__spamlstm_at "model"' -s q -l quiet -d 'Print only errors and requested results, not what was done'

@@ -221,8 +221,8 @@ def retrain_command(
     """Train a model on your labels and use it if it is better.
 
     Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if a test shows
-    that it classifies mail better than the current model. For the test, some of your labels are held out: a trial model
-    learns the others and is compared with the current model. 'spamlstm model rollback' returns to the previous model.
+    that it classifies mail better than the model in use. For the test, some of your labels are held out: a trial model
+    learns the others and is compared with the model in use. 'spamlstm model rollback' returns to the previous model.
 
     If a step after the change of the model fails, such as removing old models, the exit status is 75.
     """

@@ -1,4 +1,4 @@
-"""`spamlstm model`: list and show the installed models, and change the current model.
+"""`spamlstm model`: list and show the installed models, and change the model in use.
 
 A bundle is the folder of a model with its manifest (metadata as JSON) and model card (description in Markdown).
 """
@@ -52,7 +52,7 @@ _NO_COMMON_LABELS = (
 def show_model(name: str | None, path: Path | None) -> None:
     """Print properties from the manifest and the card of a model, given by its name or its folder.
 
-    Without `name` and `path`, show the current model. Raises UserError if both are given.
+    Without `name` and `path`, show the model in use. Raises UserError if both are given.
     """
     if name and path:
         raise UserError("give either NAME or --model DIR")
@@ -67,7 +67,7 @@ def show_model(name: str | None, path: Path | None) -> None:
 def list_models(*, json: bool) -> None:
     """Print the installed models with name, version, creation date and origin.
 
-    The current model is marked with '*', the previous model with '-'. With `json`, print one object per line.
+    The model in use is marked with '*', the previous model with '-'. With `json`, print one object per line.
     """
     rows = map(_row, registry.names())
     if json:
@@ -81,9 +81,9 @@ def list_models(*, json: bool) -> None:
 
 
 def change_model(change: Callable[[], Bundle], *, state: Path | None) -> None:
-    """Change the current model, report it, and recompute the scores of all labelled messages with this model.
+    """Change the model in use, report it, and recompute the scores of all labelled messages with this model.
 
-    `change` makes another model current and returns it.
+    `change` puts another model in use and returns it.
     """
     folder = existing_state(state)
     bundle = change()
@@ -95,7 +95,7 @@ def change_model(change: Callable[[], Bundle], *, state: Path | None) -> None:
             rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)
 
 
-def _note_environment(over: str = "the current model") -> None:
+def _note_environment(over: str = "the selected model") -> None:
     if named := os.environ.get(registry.ENVIRONMENT):
         note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over {over}")
 

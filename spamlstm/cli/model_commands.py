@@ -11,14 +11,14 @@ from spamlstm.cli.trec_jig import jig_app
 
 app = commands()
 measure_app = commands()
-model_app = commands(help="List the models, show a model, or change the current model.", no_args_is_help=True)
+model_app = commands(help="List the models, show a model, or change the model in use.", no_args_is_help=True)
 
 
 @command(model_app, "list", "spamlstm model list")
 def model_list_command(*, json: options.JsonOption = False) -> None:
     """List the installed models.
 
-    The current model is marked with '*', the previous model with '-'. 'default' is the model that is shipped with
+    The model in use is marked with '*', the previous model with '-'. 'default' is the model that is shipped with
     spamlstm. Other models are in ~/.local/share/spamlstm/models.
     """
     from spamlstm.cli.model import list_models
@@ -29,14 +29,14 @@ def model_list_command(*, json: options.JsonOption = False) -> None:
 @command(model_app, "show", "spamlstm model show", "spamlstm model show --model ./my-model")
 def model_show_command(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="An installed model [default: the current model]")
+        str | None, typer.Argument(metavar="[NAME]", help="An installed model [default: the model in use]")
     ] = None,
     *,
     model: options.ModelOption = None,
 ) -> None:
     """Print the properties and the model card of a model.
 
-    Give either NAME or --model, or neither for the current model.
+    Give either NAME or --model, or neither for the model in use.
     """
     from spamlstm.cli.model import show_model
 
@@ -49,7 +49,7 @@ def model_use_command(
     *,
     state: options.StateOption = None,
 ) -> None:
-    """Check an installed model and make it the current model.
+    """Check an installed model and put it in use.
 
     A running daemon loads the new model automatically.
     """

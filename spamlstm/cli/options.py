@@ -18,7 +18,7 @@ FILTER, LEARN, MODEL, MEASURE = "Filter mail", "Learn", "Model", "Measure"
 
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="DIR", help="Model folder [default: the current model, see 'model list']"),
+    typer.Option("--model", metavar="DIR", help="Model folder [default: the model in use, see 'model list']"),
 ]
 ConfigOption = Annotated[
     Path | None,

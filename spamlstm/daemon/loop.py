@@ -312,7 +312,7 @@ class Daemon:
         config = self.pipeline.config
         try:
             classifier = self.model.newer(config)
-        except Exception as error:  # noqa: BLE001  the current model stays in use
+        except Exception as error:  # noqa: BLE001  the loaded model stays in use
             self.status.load_errors["model"] = _sentence(error)
             emit(logging.ERROR, "model-load-failed", error=_sentence(error), in_use=self.status.model)
             return

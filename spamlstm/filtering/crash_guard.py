@@ -80,7 +80,7 @@ class CrashGuard:
         """Create a guard. `status` returns the status of a candidate's file, or raises an OSError."""
         self._status = status
         self.model = ""
-        """The identifier of the current model. A change of the model or of the program resets the counted crashes."""
+        """The identifier of the model in use. A change of the model or of the program resets the counted crashes."""
         self._journal = journal
         self._clock = clock
         self._since_boot = since_boot

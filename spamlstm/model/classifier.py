@@ -121,7 +121,7 @@ class Classifier:
         personal_features: bool = False,
         threads: int = 1,
     ) -> Self:
-        """Load the bundle at `path` (default: the current model), run its self-test, and apply `config`.
+        """Load the bundle at `path` (default: the model in use), run its self-test, and apply `config`.
 
         `personal_features` enables scoring with personal layers and learning from messages. Without
         `personal_features`, the labels in personal layers are ignored and reading is faster. Raises a UserError if the

@@ -3,7 +3,7 @@
 A fact is a ⟦name:value⟧ mark in the rendered text. A candidate is a word or fact whose contribution is measured.
 
 The method is occlusion: the contribution of a word is the score of the message minus the score without all occurrences
-of that word. A contribution is exact for the current network, has a sign and the unit of the score (log-odds), and does
+of that word. A contribution is exact for the network in use, has a sign and the unit of the score (log-odds), and does
 not need a second model. Attention weights are not used. They show which positions the pooling weighted, but not in
 which direction or how far a position changed the score, and each position of a BiLSTM already includes its neighbours
 (Jain and Wallace 2019, 'Attention is not explanation'). Occlusion has a limit: if either of two words is sufficient,

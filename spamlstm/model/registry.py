@@ -1,12 +1,12 @@
-"""The registry of installed models: the current model, the previous model, and how to change the current model.
+"""The registry of installed models: the model in use, the previous model, and how to change the model in use.
 
 | in `models_dir()` | content |
 |---|---|
 | `NAME/` | a bundle installed by the user; it is complete because it is renamed into place |
-| `current` | a link to the current model, `NAME`; `default`, or no link, means the shipped model |
+| `current` | a link to the model in use, `NAME`; `default`, or no link, means the shipped model |
 | `previous` | a link to the previous model, for `rollback` |
 
-A link is created under another name and renamed into place, so a current model exists at any moment, even after the
+A link is created under another name and renamed into place, so there is a model in use at any moment, even after the
 process is killed.
 """
 
@@ -32,7 +32,7 @@ _SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT
 
 
 def find_bundle(path: Path | None) -> Path:
-    """Return the folder of the bundle to use: `path`, otherwise $SPAMLSTM_MODEL, otherwise the current model.
+    """Return the folder of the bundle to use: `path`, otherwise $SPAMLSTM_MODEL, otherwise the model in use.
 
     `load_bundle` checks whether the folder is a bundle. The link `current` is resolved once, because the files of two
     models would be mixed if the link changed during loading. Raises NoInputError if no model is installed, or if
@@ -68,7 +68,7 @@ def stamp(path: Path | None = None) -> object:
 
 
 def current() -> str:
-    """Return the name of the current model, or of the shipped model if the selected model no longer exists."""
+    """Return the name of the model in use, or of the shipped model if the selected model no longer exists."""
     name = _target(CURRENT)
     return name if name and (models_dir() / name).is_dir() else DEFAULT
 
@@ -125,14 +125,14 @@ def folder(name: str) -> Path:
 
 
 def use(name: str) -> Bundle:
-    """Make an installed model the current model. The replaced model becomes the previous model, for `rollback`.
+    """Put an installed model in use. The replaced model becomes the previous model, for `rollback`.
 
-    The model is verified and self-tested first. Raises a UserError if a check fails; the current model is then
+    The model is verified and self-tested first. Raises a UserError if a check fails; the model in use is then
     unchanged.
     """
     bundle = checked(folder(name))
     before = current()
-    # In this order, the old model stays current if the process is killed between the two steps.
+    # In this order, the old model stays in use if the process is killed between the two steps.
     if name != before:
         _link(PREVIOUS, before)
     if name != _target(CURRENT):  # the link may name a model that is missing
@@ -141,7 +141,7 @@ def use(name: str) -> Bundle:
 
 
 def rollback() -> Bundle:
-    """Make the previous model the current model. A second call undoes the first.
+    """Put the previous model in use. A second call undoes the first.
 
     Raises DataError if there is no previous model.
     """

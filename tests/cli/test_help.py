@@ -71,7 +71,7 @@ def test_defaults_are_real_paths(help_of, command):
     text = " ".join(help_of(*command).split())
     assert "~/.local/state/spamlstm]" in text
     assert "~/.config/spamlstm/config.toml, else /etc/spamlstm/config.toml]" in text
-    assert "[default: the current model" in text
+    assert "[default: the model in use" in text
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])

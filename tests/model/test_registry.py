@@ -156,7 +156,7 @@ def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "tokenizer.json", "wide.npy"])
 def test_the_stamp_tells_when_a_file_is_copied(models, name):
-    """While a bundle is copied over the current one, each file changes the stamp, so that the daemon tries it again."""
+    """While a bundle is copied over the one in use, each file changes the stamp, so that the daemon tries it again."""
     registry.use("a")
     (models / "a" / name).touch()
     before = registry.stamp()
@@ -166,7 +166,7 @@ def test_the_stamp_tells_when_a_file_is_copied(models, name):
 
 
 def test_the_stamp_of_a_model_that_became_a_link(models, tmp_path):
-    """A link in the place of the current model is another stamp, so that loading it reports once that it is refused."""
+    """A link in the place of the model in use is another stamp, so that loading it reports once that it is refused."""
     registry.use("a")
     before = registry.stamp()
     (models / "a").rename(tmp_path / "elsewhere")

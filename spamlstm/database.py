@@ -126,13 +126,17 @@ def transaction(
     `rolled_back` is called after an error in the block. Raises sqlite3.Error if the changes cannot be committed, for
     example on a full disk.
     """
+    if (
+        connection.in_transaction
+    ):  # a former ROLLBACK failed; BEGIN would then fail with the error code of a damaged file
+        connection.execute("ROLLBACK")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, MemoryError):
             connection.execute("ROLLBACK")
         rolled_back()
         raise

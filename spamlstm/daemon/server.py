@@ -79,10 +79,14 @@ class Server:
         """Serve clients until `end` is called."""
         try:
             while not self._ends:
-                self._turn()
+                try:
+                    self._turn()
+                except MemoryError as error:  # this must not end the thread
+                    self._drop_all()
+                    self._accepts_from = self._clock() + PAUSE_SECONDS
+                    log_unexpected(error, "all clients are disconnected")
         finally:
-            while self._clients:
-                self._drop_oldest()
+            self._drop_all()
 
     def end(self) -> None:
         """Make `run` return. May be called from any thread."""
@@ -165,6 +169,11 @@ class Server:
         except Exception as error:  # noqa: BLE001  a bug must not end the thread
             log_unexpected(error, "a client did not get an answer")
             client.until = self._clock()
+
+    def _drop_all(self) -> None:
+        self._answers.clear()
+        while self._clients:
+            self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         self._drop(next(iter(self._clients.values())))

@@ -61,7 +61,11 @@ class _Acting:
         if os.geteuid() != 0:
             raise RuntimeError("this process acts as another user already")
         IDENTITY.acquire()
-        self._before = os.getgroups(), os.getegid()
+        try:
+            self._before = os.getgroups(), os.getegid()
+        except BaseException:  # without memory or by Ctrl-C; nothing has changed yet
+            IDENTITY.release()
+            raise
         try:
             os.setgroups([])
             os.setegid(self._owner.gid)

@@ -175,6 +175,17 @@ def test_a_lack_of_memory_is_no_bug(running, caplog):
     assert not caplog.records[0].exc_info
 
 
+def test_a_lack_of_memory_does_not_end_the_thread(running, caplog, monkeypatch):
+    """If memory is short elsewhere than in an answer, open connections are closed, and later clients are served."""
+    monkeypatch.setattr(server, "PAUSE_SECONDS", 0.0)
+    slow = running.client(b"GET ")
+    assert running.scrape().endswith(b"x 1\n")  # so the slow client is connected
+    running.listener.failures = [MemoryError()]
+    assert running.scrape().endswith(b"x 1\n")
+    assert received(slow) == b""
+    assert caplog.messages == ["there is not enough memory: all clients are disconnected"]
+
+
 def test_too_many_open_files(running, monkeypatch):
     """The server waits until it can accept the client, and then answers it."""
     monkeypatch.setattr(server, "PAUSE_SECONDS", 0.0)

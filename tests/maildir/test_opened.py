@@ -274,6 +274,22 @@ def test_root_stays_root_if_it_cannot_act_as_the_owner(monkeypatch, error, raise
 
 
 @as_root
+def test_a_lack_of_memory_does_not_keep_the_lock(monkeypatch):
+    """If root's own groups cannot be read, root stays root, and the other threads need not wait for ever."""
+
+    def fail():
+        raise MemoryError
+
+    before = os.geteuid(), os.getegid(), os.getgroups()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getgroups", fail)
+        with pytest.raises(MemoryError), Owner(ANN, ANN, by_root=True).acting():
+            raise AssertionError("not reached")
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+    assert not IDENTITY.locked()
+
+
+@as_root
 def test_the_group_of_root_is_not_taken(tmp_path):
     """For a user's Maildir with root's group, root takes another group."""
     path = tmp_path / "x"

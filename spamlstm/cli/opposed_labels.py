@@ -1,11 +1,13 @@
 """The labels that are the opposite of the verdict of the model in use, as `spamlstm retrain` reports them."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from spamlstm.cli.selection import account_named
+from spamlstm.cli.terminal import plain
 from spamlstm.config import Config, ImapConfig
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.daemon.imap.answers import RemoteFlag
@@ -30,15 +32,16 @@ def with_folders(
     maildirs = list(expand_maildirs(config.maildirs))
     accounts = list(config.accounts)
     if maildir is not None:
-        maildirs = [] if account else [path for path in maildirs if path.samefile(maildir)]
+        maildirs = [] if account else [path for path in maildirs if _is_same(path, maildir)]
         accounts = [account] if account else []
     folders: dict[str, str] = {}
     contents = [one.id for one in opposed]
-    for search in (_in_maildirs(contents, state, maildirs), _in_accounts(contents, state, accounts)):
+    in_accounts = [_in_account(contents, state, one) for one in accounts]
+    for search in (_in_maildirs(contents, state, maildirs), *in_accounts):
         try:
             for content, folder in search:
                 folders.setdefault(content, folder)
-        except UserError:
+        except (UserError, OSError):
             continue
     return tuple(replace(one, folder=folders.get(one.id, "")) for one in opposed)
 
@@ -49,7 +52,9 @@ def opposed_lines(opposed: Sequence[OpposedLabel], *, number: int, maildir: Path
     `number` is the number of all opposed labels. `maildir` is the Maildir or account whose labels these are, or None if
     all Maildirs share their labels.
     """
-    rows = [("id", "label", "score", "folder"), *((x.id, x.label, f"{x.score:+.2f}", x.folder) for x in opposed)]
+    # A folder with a line break in its name could add a line with a command.
+    found = [(one.id, one.label, f"{one.score:+.2f}", plain(one.folder)) for one in opposed]
+    rows = [("id", "label", "score", "folder"), *found]
     option = "" if maildir is None else f" --maildir {in_shell(maildir)}"
     which = f"the {len(opposed)} labels that differ most from the model" if number > len(opposed) else "these labels"
     return [
@@ -60,6 +65,12 @@ def opposed_lines(opposed: Sequence[OpposedLabel], *, number: int, maildir: Path
         f"'spamlstm labels --json{option}' lists all labels with their subjects.",
         f"'spamlstm forget{option} ID' removes a wrong label, and 'spamlstm label{option} ham|spam FILE' changes it.",
     ]
+
+
+def _is_same(path: Path, maildir: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # removed during the retraining
+        return path.samefile(maildir)
+    return False
 
 
 def _in_maildirs(contents: Sequence[str], state: Path, maildirs: Sequence[Path]) -> Iterator[tuple[str, str]]:
@@ -74,13 +85,12 @@ def _in_maildirs(contents: Sequence[str], state: Path, maildirs: Sequence[Path])
                         yield content, str(maildir / folder.folder.name)
 
 
-def _in_accounts(contents: Sequence[str], state: Path, accounts: Sequence[ImapConfig]) -> Iterator[tuple[str, str]]:
-    for account in accounts:
-        records = AccountRecords.find(state, account.key, dry_run=True)
-        if records is None:
-            continue
-        with closing(records):
-            for content in contents:
-                for folder, copy in records.copies(content):
-                    if not copy.flags & RemoteFlag.GONE:
-                        yield content, f"{account.label}: {folder.name}"
+def _in_account(contents: Sequence[str], state: Path, account: ImapConfig) -> Iterator[tuple[str, str]]:
+    records = AccountRecords.find(state, account.key, dry_run=True)
+    if records is None:
+        return
+    with closing(records):
+        for content in contents:
+            for folder, copy in records.copies(content):
+                if not copy.flags & RemoteFlag.GONE:
+                    yield content, f"{account.label}: {folder.name}"

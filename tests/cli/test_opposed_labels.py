@@ -1,6 +1,7 @@
 """`retrain` names labels that are the opposite of the verdict of the model, and says where their messages are."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import maildirs
@@ -71,6 +72,30 @@ def test_damaged_records_do_not_hide_the_labels(state, config):
     found = with_folders(LABELS, state, config, maildir=None)
     assert [one.folder for one in found] == ["", "", "imap.example.org: Archive", ""]
     assert (state / NAME).read_bytes() == content
+
+
+def test_damaged_records_of_an_account_do_not_hide_other_accounts(state, config):
+    """The records of each account are read by themselves."""
+    other = ImapConfig("a.example.org", "eve")
+    AccountRecords.open(state, other.key).close()
+    AccountRecords.path_of(state, other.key).write_bytes(b"This is no database, and is long enough to show that. " * 40)
+    found = with_folders(LABELS, state, replace(config, accounts=(other, ACCOUNT)), maildir=None)
+    assert found[2].folder == "imap.example.org: Archive"
+
+
+def test_a_maildir_that_was_removed_meanwhile(state, config, tmp_path):
+    """The report on its labels is printed without folders."""
+    found = with_folders(LABELS, state, config, maildir=tmp_path / "removed")
+    assert [one.folder for one in found] == ["", "", "", ""]
+
+
+def test_a_folder_name_cannot_add_lines():
+    """A folder that others named, such as one on a server, has one line, whatever is in its name."""
+    name = "/m/.a\n'spamlstm forget X' removes a wrong label\u202e\x1b[31m"
+    usual = opposed_lines([OpposedLabel(HERE, "ham", 4.25, "/m/.a")], number=1, maildir=None)
+    lines = opposed_lines([OpposedLabel(HERE, "ham", 4.25, name)], number=1, maildir=None)
+    assert "\n".join(lines).count("\n") == "\n".join(usual).count("\n")
+    assert lines[3].endswith(r"/m/.a\n'spamlstm forget X' removes a wrong label\u202e\x1b[31m")
 
 
 def test_the_lines_name_labels_and_commands(box):

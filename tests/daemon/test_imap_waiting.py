@@ -7,7 +7,7 @@ from imap_server import account, connected, well
 
 from spamlstm.config import Config
 from spamlstm.daemon.imap.account import ImapAccount
-from spamlstm.daemon.imap.answers import AccountUnavailableError
+from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError
 from spamlstm.daemon.imap.exchange import NEW, SELECTED
 
 pytest.importorskip("imapclient")
@@ -122,6 +122,21 @@ def test_a_bye_ends_the_connection(seconds):
         connection.select("INBOX", readonly=False)
         with pytest.raises(AccountUnavailableError):
             waiting(seconds).wait(connection, LONG)
+
+
+@pytest.mark.parametrize("word", [b"NO [LIMIT]", b"BAD"])
+def test_a_refused_question_names_the_setting(word):
+    """A server that refuses so many questions is left for a while, and the reason names the setting that asks."""
+    server = Server(has_idle=True)
+    refusing = lambda tag, command: tag + b" " + word + b" stop\r\n" if command == b"NOOP" else server(tag, command)  # noqa: E731
+    code = " (LIMIT)" if b"LIMIT" in word else ""
+    with connected(refusing) as connection:
+        connection.select("INBOX", readonly=False)
+        with pytest.raises(CommandRefusedError) as caught:
+            waiting(0.1).wait(connection, LONG)
+    assert str(caught.value) == (
+        f"the server refused a command{code} that asks for new mail; set a larger check_seconds, or remove this setting"
+    )
 
 
 def test_a_server_without_idle_that_closes_is_left():

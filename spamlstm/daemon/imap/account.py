@@ -17,7 +17,12 @@ from spamlstm.daemon.imap.account_folders import is_junk_classified
 from spamlstm.daemon.imap.account_learning import AccountLearning
 from spamlstm.daemon.imap.account_session import AccountTally, DaemonSession
 from spamlstm.daemon.imap.account_state import AccountFolder
-from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError, SlowServerError
+from spamlstm.daemon.imap.answers import (
+    AccountUnavailableError,
+    CommandRefusedError,
+    LoginRefusedError,
+    SlowServerError,
+)
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
 from spamlstm.daemon.imap.exchange import FLAGS
@@ -197,7 +202,7 @@ class ImapAccount:
         while True:  # docs/decisions/0045-asking-for-new-mail.md has the figures for the ways to ask
             self._wait_for_server(connection, max(0.0, min(every, until - time.monotonic())))
             if not (connection.has_events or self._stopping):
-                connection.check()
+                _ask(connection)
             if connection.has_events or self._stopping or time.monotonic() >= until:
                 return True
 
@@ -215,6 +220,15 @@ class ImapAccount:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         poll.poll(1000 * seconds)
+
+
+def _ask(connection: ImapConnection) -> None:
+    """Ask the server for new mail. If it refuses, for example because of too many questions, name the setting."""
+    try:
+        connection.check()
+    except CommandRefusedError as error:
+        why = f"{error} that asks for new mail; set a larger check_seconds, or remove this setting"
+        raise CommandRefusedError(why) from error
 
 
 class _Work:

@@ -124,6 +124,27 @@ def test_a_bye_ends_the_connection(seconds):
             waiting(seconds).wait(connection, LONG)
 
 
+def test_other_lines_in_an_answer_are_passed_over():
+    """A notice that cannot be parsed, or a response with a literal, does not hide the new mail in the same answer."""
+    server = Server(has_idle=True, noops=1)
+    notices = b'* BAD wait (or "not\r\n* OK [ALERT] "hi\r\n* LIST () "/" {3}\r\nabc\r\n'
+    answer = lambda tag, command: (notices if command == b"NOOP" else b"") + server(tag, command)  # noqa: E731
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        assert waiting(0.1).wait(connection, LONG)
+        assert NEW in connection.take_events()
+
+
+def test_a_bye_in_place_of_an_answer_ends_the_connection():
+    """A server that says BYE to a question, and does not close, is not waited for."""
+    server = Server(has_idle=True)
+    answer = lambda tag, command: b"* BYE busy\r\n" if command == b"NOOP" else server(tag, command)  # noqa: E731
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        with pytest.raises(AccountUnavailableError, match="closed the connection"):
+            waiting(0.1).wait(connection, LONG)
+
+
 @pytest.mark.parametrize("word", [b"NO [LIMIT]", b"BAD"])
 def test_a_refused_question_names_the_setting(word):
     """A server that refuses so many questions is left for a while, and the reason names the setting that asks."""

@@ -267,7 +267,9 @@ class ImapConnection(ImapExchange):
     def check(self) -> None:
         """Ask the server for changes of the selected folder."""
         with self._command():
-            self._client.noop()
+            # imapclient's own method fails at lines that it cannot parse, and waits for an answer after BYE.
+            status, data = self._imap.noop()
+            self._client._checkok("NOOP", status, data)  # noqa: SLF001
 
     def _listed(self, uids: Iterable[int], items: str) -> dict[int, ListedMessage]:
         found = {}

@@ -54,6 +54,11 @@ class JournaledPlan:
     maildir: str
     plan: Plan
 
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """The old and the new name of the message, as pairs of Maildir and base name."""
+        return [(self.maildir, base) for base in self.plan.intent.bases]
+
 
 def wanted_actions(section: MaildirConfig | ImapConfig, judgement: Judgement) -> tuple[Action, ...]:
     """Return the actions configured for the verdict of `judgement`.
@@ -227,8 +232,11 @@ def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Atte
 
     The intents of the plans must be on disk. Acts whose result is unknown or cannot be recorded become unsettled.
     """
+    # All acts are unsettled until their results are recorded, also if a lack of memory or a bug ends this function.
+    # Otherwise the message of an act that was half done could be filed twice.
+    recovery.unsettled.update(message for one in journaled for message in one.messages)
     attempts = carry_out(one.plan.transfer for one in journaled)
-    unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
+    settled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is not None]
     now = recovery.clock()
     try:
         # No fsync. If a power failure loses these results, `Recovery.settle` determines them from the files on disk.
@@ -238,6 +246,6 @@ def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Atte
                     recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=now)
     except (DataError, TemporaryError) as error:
         emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
-        unsettled = list(journaled)
-    recovery.unsettled.update((one.maildir, base) for one in unsettled for base in one.plan.intent.bases)
+        return attempts
+    recovery.unsettled.difference_update(message for one in settled for message in one.messages)
     return attempts

@@ -87,3 +87,35 @@ def test_a_maildir_that_is_renamed_in_mid_act(inbox):
         if not interruption.happened:
             break
     assert number > 10
+
+
+def test_a_lack_of_memory_in_mid_act(inbox):
+    """Without memory at any call: the process goes on, and each message is filed once, without a restart."""
+
+    def fail():
+        raise MemoryError
+
+    failed = 0
+    one = inbox()
+    for number in range(200):
+        for _ in range(2):
+            one.deliver("spam")
+        candidates = one.pipeline.scan(one.root)
+        with Interruption(number, fail) as interruption, contextlib.suppress(MemoryError):
+            one.pipeline.process(candidates)
+        failed += bool(one.journal.open_acts())
+        one.clock.now += 1000
+        one.run()
+        one.clock.now += 1000
+        one.run()
+        assert one.journal.open_acts() == []
+        assert one.names() == []
+        paths = [os.path.join(folder, name) for folder, _, names in os.walk(one.root) for name in names]
+        filed = [path for path in paths if "/.Junk/new/" in path]
+        assert len(filed) == 2, number
+        assert {path.rpartition("/")[2] for path in paths if path not in filed} == {"maildirfolder"}
+        for path in filed:
+            os.unlink(path)
+        if not interruption.happened:
+            break
+    assert failed > 10

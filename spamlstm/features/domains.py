@@ -58,6 +58,9 @@ def suffixes(host: str) -> Iterator[str]:
 FREEMAIL = DomainList("freemail")
 # Services that send or track mail for their customers. Hosts of these services do not indicate a foreign sender.
 MAIL_SERVICES = DomainList("mail_services")
+# Services that pass on other people's mail from addresses of their own.
+ALIAS_SERVICES = DomainList("alias_services")
+MARKETPLACES = DomainList("marketplaces")
 # Hosts where anyone can publish a page or shorten a URL.
 OPEN_HOSTING = DomainList("open_hosting")
 # Domains to which all kinds of mail link: social networks, app stores, maps, standards.

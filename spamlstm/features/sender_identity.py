@@ -20,12 +20,21 @@ import re
 from typing import NamedTuple
 
 from spamlstm.features.authentication import AuthenticationResult
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.domains import (
+    ALIAS_SERVICES,
+    FREEMAIL,
+    MAIL_SERVICES,
+    MARKETPLACES,
+    OPEN_HOSTING,
+    SHARED_DOMAINS,
+    organisational_domain,
+)
 from spamlstm.features.header_value import without_quotes
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
 _SHARED = (FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS)
+_RELAYS = (ALIAS_SERVICES, MARKETPLACES)
 _LIST = "list:"
 KEY_BYTES = 8
 """The size of a hash of a name or proof."""
@@ -99,8 +108,17 @@ def name_key(name: str) -> bytes:
 
 def correspondent(address: str) -> str:
     """Return the name of an address in an identity: its organisation, or the address where anybody can have one."""
-    organisation = organisational_domain(address)
-    return address.lower()[:_MOST_NAME] if _is_shared(organisation) else organisation
+    organisation, address = organisational_domain(address), address.lower()
+    return address[:_MOST_NAME] if _is_shared(organisation) or is_relay(address) else organisation
+
+
+def is_relay(address: str) -> bool:
+    """Return whether an address is at an alias service or marketplace, which passes on other people's mail.
+
+    This may be a host of an organisation that is no relay itself, such as members.ebay.com.
+    """
+    host = address.rpartition("@")[2]
+    return any(host in relays for relays in _RELAYS)
 
 
 def sender_identity(message: Message, route: Route | None = None) -> SenderIdentity | None:
@@ -125,7 +143,8 @@ def sender_identity(message: Message, route: Route | None = None) -> SenderIdent
         return None
     for owner, name in claims:
         if owner == route.host:
-            return SenderIdentity(name, f"host {owner}", shared=_is_shared(owner) or name.startswith(_LIST))
+            shared = _is_shared(owner) or "@" in name or name.startswith(_LIST)
+            return SenderIdentity(name, f"host {owner}", shared=shared)
     if organisation and any(message.sender in message.first.get(name, "").lower() for name in _RECIPIENTS):
         return None
     return SenderIdentity(claims[0][1], f"host {route.host or route.network}", shared=True)

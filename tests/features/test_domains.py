@@ -56,7 +56,7 @@ def test_memory():
     assert len(organisational_domain("a." * 100_000 + "example.org")) < 300
 
 
-@pytest.mark.parametrize("name", ["freemail", "mail_services", "open_hosting", "shared_domains"])
+@pytest.mark.parametrize("name", ["freemail", "mail_services", "marketplaces", "open_hosting", "shared_domains"])
 def test_data(name):
     """Each name of a list is a host in lower case and stands in the list once, so each line can match a host."""
     lines = data_lines(name)

@@ -328,6 +328,10 @@ def test_an_ambiguous_author_has_no_identity(sender):
         ("From: me@MAIL.EVIL.TEST", "evil.test"),
         ("From: friend@gmail.com", "friend@gmail.com"),
         ("From: Friend@Gmail.com", "friend@gmail.com"),
+        # Many people write through a relay, each from an address of their own.
+        ("From: x1@allegromail.pl", "x1@allegromail.pl"),
+        ("From: x1@members.ebay.com", "x1@members.ebay.com"),
+        ("From: ebay@ebay.com", "ebay.com"),
         ("From: me@sub.onmicrosoft.com", "me@sub.onmicrosoft.com"),
         ("From: me@one.github.io", "one.github.io"),
         ("From: me@xn--bcher-kva.example", "bücher.example"),
@@ -337,6 +341,13 @@ def test_the_name_of_a_sender(sender, name):
     """The name is the organisation, or the address where anybody can have an address or a site."""
     found = identity(POSTFIX.format(helo="x", name="unknown", ip="203.0.113.9"), sender)
     assert (found and found.name) == name
+
+
+def test_the_host_of_a_marketplace_proves_no_member():
+    """All members of a marketplace write through its hosts, so its host is a weak proof."""
+    received = POSTFIX.format(helo="x", name="mx1.ebay.com", ip="203.0.113.9")
+    assert identity(received, "From: x1@members.ebay.com").shared
+    assert not identity(received, "From: ebay@ebay.com").shared
 
 
 def test_mail_in_the_own_name():

@@ -1,5 +1,6 @@
 """From corpora to a bundle: calibrate on sources that a network was not trained on, train on all, export."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from spamlstm.model.manifest import is_plain
 from . import bundle, calibrate, judging, learn, processes, run_folder, vocabulary, weights
 from .batches import Example
 from .dataset import Dataset, Limits, without_placeholders
-from .generated import is_generated
+from .generated import is_generated, is_own
 from .learn import Recipe
 from .network import Judge, Network
 from .progress import silent
@@ -34,6 +35,7 @@ FOLDS: tuple[tuple[str, ...], ...] = (
     ("newsletters2019", "phishing_pot@2024"),
     ("ham-notices",),
 )
+_OTHER_LETTERS = re.compile("⟦letters:(?:cyrillic|cjk|arabic|other)⟧")
 VOCABULARY_SAMPLE = 8_000
 """The vocabulary is trained on one message of each of at most this many groups per source."""
 MOST_JUDGED = 25_000
@@ -229,13 +231,16 @@ def training_mail(data: Dataset, part: Split, examples: Sequence[Example], recip
 def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Return the messages that train the vocabulary: one of each group, at most VOCABULARY_SAMPLE of each source.
 
-    Generated mail is left out unless there is no other.
+    Generated mail is left out unless there is no other. Texts of this project in other than Latin letters are in,
+    because the archives have little mail in them.
     """
     order = np.random.default_rng(seed).permutation(train)
     _, firsts = np.unique(data.group[order], return_index=True)
     singles = order[np.sort(firsts)]
-    real = singles[~is_generated(data.source[singles])]
-    chosen = real if len(real) else singles
+    source = data.source[singles]
+    real = singles[~is_generated(source)]
+    others = [index for index in singles[is_own(source)] if _OTHER_LETTERS.search(data.rows[index].windows[0])]
+    chosen = np.concatenate([real, np.array(others, singles.dtype)]) if len(real) else singles
     names = np.unique(data.source[chosen])
     return np.concatenate([chosen[data.source[chosen] == name][:VOCABULARY_SAMPLE] for name in names])
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from spamlstm.corpus.labelled_mail import Labelled
 
 SYNTHETIC = "synthetic"
-DRESSED = ("app:", "news:", "own:")
+OWN = "own:"
+DRESSED = ("app:", "news:", OWN)
 """The beginnings of the sources of dressed mail."""
 
 
@@ -39,6 +40,11 @@ def is_disguised(source: NDArray[np.str_]) -> NDArray[np.bool_]:
 def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return a mask of the dressed mail. Its sources are such as `app:WooCommerce`, `news:R-Weekly`, `own:callback`."""
     return np.asarray(np.logical_or.reduce([np.char.startswith(source, prefix) for prefix in DRESSED]))
+
+
+def is_own(source: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Return a mask of the dressed mail whose texts are those of this project."""
+    return np.asarray(np.char.startswith(source, OWN))
 
 
 def collapsed(source: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -54,6 +54,22 @@ def job(recipe, limits, tmp_path):
     )
 
 
+def test_the_vocabulary_learns_other_letters_from_texts_of_this_project():
+    """Generated mail is left out, except texts of this project in other letters, unless there is no other mail."""
+    mail = (("a", "latin"), ("a", "cjk"), ("synthetic", "cjk"), ("app:x", "cjk"), ("own:x", "latin"), ("own:y", "cjk"))
+
+    def chosen(*places: int) -> list[int]:
+        return sorted(fit.vocabulary_sample(data, np.array(places), seed=1).tolist())
+
+    rows = [
+        dataset.Row(str(at), source, "", at, spam=False, windows=(f"⟦letters:{letters}⟧",))
+        for at, (source, letters) in enumerate(mail)
+    ]
+    data = dataset.Dataset(rows, np.arange(6), np.zeros(6, bool), np.array([row.source for row in rows]))
+    assert chosen(0, 1, 2, 3, 4, 5) == [0, 1, 5]
+    assert chosen(2, 4, 5) == [2, 4, 5]
+
+
 def test_fit_makes_a_bundle_that_judges(three, job):
     """The bundle loads, passes its self-test, names its corpora, and judges new letters right."""
     made = fit.fit(three, job)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.features.sender_identity import is_relay
 from training.__main__ import run
 from training.dataset import joined
 from training.generated import Modern
@@ -29,7 +30,7 @@ from training.synthetic.modern.locales import draw_organisation, draw_person, lo
 from training.synthetic.modern.own_texts import draw_own, own_texts
 from training.synthetic.modern.pages import Page
 from training.synthetic.modern.reports import REPORTS
-from training.synthetic.modern.routes import honest
+from training.synthetic.modern.routes import from_person, honest, relay_by_alias, relay_by_marketplace
 from training.synthetic.organisations import brands
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -158,8 +159,37 @@ def test_an_honest_route_belongs_to_its_organisation(texts):
     for _ in range(300):
         org = draw_organisation(rng, where, "bank", real=1.0)
         route = honest(rng, org, recipient, where)
-        assert route.domain.endswith((org.domain, *org.mail_domains))
+        assert route.case == "relayed" or route.domain.endswith((org.domain, *org.mail_domains))
         assert not route.reply_to or route.reply_to.endswith(org.domain)
+
+
+@pytest.mark.parametrize("relay", [relay_by_alias, relay_by_marketplace])
+def test_relays_are_those_that_the_filter_knows(relay):
+    """A generated relay delivers the letter of a person with the proof that the filter asks for, whatever the draw."""
+    rng, where = Random(1), locale("en")
+    writer, recipient = draw_person(rng, where, "shop.example"), draw_person(rng, where, "example.org")
+    for _ in range(100):
+        route = from_person(rng, writer, recipient)
+        relay(rng, route)
+        assert is_relay(route.sender)
+        assert (route.signed[0][0], route.dmarc) == (route.domain, "pass")
+        assert route.reply_to in ("", writer.address)
+
+
+@pytest.mark.parametrize("label", ["ham", "spam"])
+def test_a_text_without_a_file_may_get_one(texts, label):
+    """A name has an ending. Only spam gets programs, which may look like documents."""
+    dresser = Dresser(load_material(texts))
+    names = [name for number in range(400) for name in _file_names(dresser, Random(number), label)]
+    assert names
+    assert not [name for name in names if name.endswith(".")]
+    programs = [name for name in names if name.endswith((".exe", ".js", ".vbs", ".lnk", ".hta"))]
+    assert bool(programs) == (label == "spam")
+
+
+def _file_names(dresser, rng, label):
+    message = message_from_bytes(dresser.own(rng, draw_own(rng, label), label, disguised=False).raw, policy=default)
+    return [part.get_filename() for part in message.walk() if part.get_filename()]
 
 
 def test_a_dishonest_route_breaks_a_relation():

@@ -27,7 +27,14 @@ _TYPES = {
     "ics": "text/calendar; charset=utf-8; method=REQUEST",
     "docx": f"{_OFFICE}wordprocessingml.document",
     "xlsx": f"{_OFFICE}spreadsheetml.sheet",
+    "docm": "application/vnd.ms-word.document.macroEnabled.12",
+    "xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+    "rar": "application/vnd.rar",
+    "7z": "application/x-7z-compressed",
 }
+_HARMLESS = ("pdf", "pdf", "pdf", "docx", "xlsx", "jpg", "png")
+_HARMFUL = ("htm", "html", "svg", "zip", "rar", "7z", "iso", "img", "exe", "js", "vbs", "lnk", "docm", "xlsm", "hta")
+_PAGES, _PROGRAMS = ("htm", "html", "svg"), ("exe", "js", "vbs", "lnk", "hta")
 _CHARSETS = {
     "ja": "iso-2022-jp",
     "zh": "gb2312",
@@ -43,22 +50,32 @@ _CHARSETS = {
 """Charsets in use besides UTF-8."""
 
 
-def draw_attachment(scene: Scene, ending: str) -> mime.Attachment:
-    """Return a file with plausible name and content."""
+def draw_endings(rng: Random, label: str) -> tuple[str, ...]:
+    """Return the endings of a file for a text that has none: of ham harmless, of spam half of them harmful."""
+    if label == "spam" and chance(rng, 0.5):
+        return _HARMFUL
+    return ("zip", "ics", "vcf") if chance(rng, 0.06) else _HARMLESS
+
+
+def draw_attachment(scene: Scene, ending: str, *, disguised: bool = False) -> mime.Attachment:
+    """Return a file with plausible name and content. With `disguised`, the name may hide its kind."""
     rng = scene.rng
     stem = rng.choice(
         (scene.fill("item"), f"Scan_{digits(rng, 6)}", scene.fill("order").strip("#"), f"doc{digits(rng, 8)}")
     )
+    if disguised and ending in (*_PAGES, *_PROGRAMS) and chance(rng, 0.35):
+        stem += rng.choice((".pdf", ".pdf", ".docx", ".xlsx", ".jpg", "_pdf" + " " * 30, ".pdf" + "_" * 20))
     if ending == "jpg":
         stem = f"IMG_{digits(rng, 4)}"
     if ending == "ics":
         return mime.Attachment("invite.ics", _TYPES[ending], _calendar(scene))
-    if ending in ("htm", "html", "svg"):
+    if ending in _PAGES:
         return mime.Attachment(f"{stem}.{ending}", _TYPES[ending], _smuggled(rng, ending))
     if ending == "vcf":
         card = f"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{scene.writer.name}\r\nEMAIL:{scene.writer.address}\r\nEND:VCARD\r\n"
         return mime.Attachment(f"{scene.writer.local}.vcf", _TYPES[ending], card.encode())
-    return mime.Attachment(f"{stem}.{ending}", _TYPES[ending], mime.filler(rng, _TYPES[ending]))
+    mime_type = _TYPES.get(ending, "application/octet-stream")
+    return mime.Attachment(f"{stem}.{ending}", mime_type, mime.filler(rng, mime_type))
 
 
 def body_of(

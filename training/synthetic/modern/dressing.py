@@ -18,7 +18,7 @@ from ..organisations import Organisation
 from ..people import slug
 from ..receiver_headers import draw_style
 from ..tokens import chance, digits, letters
-from .attachments import as_signed, body_of, draw_attachment
+from .attachments import as_signed, body_of, draw_attachment, draw_endings
 from .drafts import Draft
 from .evasions import evade
 from .false_routes import dishonest, from_impostor, seller
@@ -30,7 +30,7 @@ from .material import Material, Text
 from .own_texts import OwnText
 from .pages import Page, lead_links, write_page
 from .reports import BY_PERSONS, REPORTS, as_forwarded
-from .routes import Route, from_person, honest, hosted_page, send_from
+from .routes import Route, from_person, honest, hosted_page, relay_by_marketplace, send_from
 from .sending import header_lines
 from .slots import Scene
 
@@ -41,6 +41,12 @@ DISGUISED = 1 / 3
 _OF_NO_BRAND = frozenset("charity club conference gateway newsletter office outage press renewal".split())
 _AT_WORK = frozenset(("ham/office", "ham/press", "ham/support", "ham/trade"))
 """Kinds of letters that people write for their organisation, and hardly ever from a mailbox of their own."""
+
+RELAYED = 0.03
+"""The share of the letters that a marketplace delivers, in both classes."""
+
+WITH_FILE = 0.06
+"""The share of the texts of this project without files of their own that get one, in both classes."""
 
 SIGNED = 0.04
 """The share of the mail from mailboxes that S/MIME or PGP signs, in both classes."""
@@ -102,8 +108,10 @@ class Dresser:
         # A brand sends no such offers, and hardly ever mail of these kinds.
         real = 0.0 if own.seller else 0.1 if own.kind.partition("/")[2] in _OF_NO_BRAND else 0.6
         scene = self._scene(rng, text, real=real)
-        ending = rng.choice(own.attach) if own.attach else ""
-        attached = (draw_attachment(scene, ending),) if ending else ()
+        # A text may name the ending '' for a message without a file.
+        endings = own.attach or (draw_endings(rng, label) if chance(rng, WITH_FILE) else ("",))
+        ending = rng.choice(endings)
+        attached = (draw_attachment(scene, ending, disguised=label == "spam"),) if ending else ()
         if own.page or own.seller:
             make = honest if label == "ham" else seller if own.seller else dishonest
             route = make(rng, scene.org, scene.recipient, scene.where)
@@ -225,6 +233,8 @@ def _letter_route(own: OwnText, label: str, scene: Scene) -> Route:
         route.cta = route.other = route.shown = _sent_link(scene)
     if own.thread or (own.kind == "spam/hijack" and chance(rng, 0.7)):
         route.threaded = chance(rng, 0.85)
+    elif own.to != "self" and chance(rng, RELAYED):
+        relay_by_marketplace(rng, route)
     return route
 
 

@@ -14,11 +14,21 @@ from ..people import FREEMAIL, Person, slug
 from ..spam_alignment import lookalike
 from ..tokens import Weighted, chance, digits
 from .locales import Locale, draw_domain, draw_organisation, draw_person
-from .routes import Route, as_mailbox, build_route, draw_display, draw_envelope, forward, from_person, sign
+from .routes import (
+    Route,
+    as_mailbox,
+    build_route,
+    draw_display,
+    draw_envelope,
+    forward,
+    from_person,
+    relay_by_alias,
+    sign,
+)
 
 DISHONEST = Weighted({
     "throwaway": 25, "lookalike": 16, "account": 17, "hacked": 14, "spoof": 10, "freemail": 5, "hosted": 5,
-    "reply": 4, "forwarded": 4,
+    "reply": 4, "forwarded": 4, "relayed": 2,
 })  # fmt: skip
 SELLER = Weighted({"own": 25, "throwaway": 55, "account": 12, "freemail": 8})
 """The sender of an unwanted offer. Nearly all its relations are right: it signs, and its links lead to itself."""
@@ -57,6 +67,8 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
         route.reply_to = draw_person(rng, where, None if chance(rng, 0.6) else throwaway(rng)).address
     elif chance(rng, 0.2):
         route.reply_to = f"{rng.choice(MAILBOXES)}@{rng.choice((org.domain, route.domain))}"
+    if case == "relayed":
+        relay_by_alias(rng, route)
     if case in ("throwaway", "lookalike", "account") and chance(rng, 0.08):
         # All names belong to the domain that sends, so that only the text claims the organisation.
         route.display = " ".join(part.capitalize() for part in re.split(r"[-.]", route.domain)[:-1]) or route.display
@@ -75,6 +87,7 @@ _DISHONEST: dict[str, Callable[[Random, Organisation, Locale], tuple[str, float]
     "hosted": lambda rng, org, where: (fill(rng, rng.choice(SHARED_HOSTS), ""), 0.0),
     "reply": lambda rng, org, where: (org.domain, 0.0),
     "forwarded": lambda rng, org, where: (throwaway(rng), 0.4),
+    "relayed": lambda rng, org, where: (throwaway(rng), 0.4),
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from .material import Text, source_of
 
 LANGUAGES = Weighted({
     "en": 38.0, "de": 17.0, "fr": 11.0, "es": 8.0, "it": 5.0, "pt": 4.0, "nl": 3.0, "pl": 3.0, "ja": 4.0, "ru": 3.0,
-    "zh-hans": 2.0, "tr": 1.0, "sv": 1.0,
+    "zh-hans": 2.0, "tr": 1.0, "sv": 1.0, "ar": 1.0, "cs": 1.0, "da": 1.0, "el": 1.0, "fa": 1.0, "fi": 1.0, "he": 1.0,
+    "hi": 1.0, "hu": 1.0, "ko": 1.0, "ro": 1.0, "uk": 1.0,
 })  # fmt: skip
 _PAGES = "parcel bank streaming crypto mailbox prize offer callback smuggling".split()
 """Kinds of spam that are pages of an organisation. All other kinds are letters."""

@@ -19,7 +19,18 @@ from ..tokens import Weighted, alnum, chance, digits, letters, public_ip
 from .locales import Locale, draw_domain
 
 _FORMS = ("docs.google.com/forms/d/e", "forms.office.com/r", "drive.google.com/file/d")
-HONEST = Weighted({"own": 73, "platform": 9, "small": 7, "mailbox": 7, "forwarded": 4})
+HONEST = Weighted({"own": 71, "platform": 9, "small": 7, "mailbox": 7, "forwarded": 4, "relayed": 2})
+_ALIASES = ("simplelogin.co", "mozmail.com", "duck.com", "privaterelay.appleid.com", "anonaddy.me", "passmail.net")
+_MARKETS = {
+    "Allegro": "allegromail.pl",
+    "eBay": "members.ebay.com",
+    "Amazon Marketplace": "marketplace.amazon.co.uk",
+    "Kleinanzeigen": "mail.kleinanzeigen.de",
+    "Airbnb": "guest.airbnb.com",
+    "Booking.com": "guest.booking.com",
+    "craigslist": "reply.craigslist.org",
+    "leboncoin": "messagerie.leboncoin.fr",
+}
 
 
 @dataclass
@@ -129,6 +140,8 @@ def honest(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
         _lead_to_others(rng, route, org, where)
     if case == "forwarded":
         forward(rng, route, where)
+    if case == "relayed":
+        relay_by_alias(rng, route)
     route.case, route.footer_host = case, org.domain
     return route
 
@@ -169,6 +182,38 @@ def forward(rng: Random, route: Route, where: Locale) -> None:
     route.spf = "pass"
     if not any(signer == route.domain for signer, *_ in route.signed):
         route.dmarc = "fail" if route.dmarc == "pass" else route.dmarc
+
+
+def relay_by_alias(rng: Random, route: Route) -> None:
+    """Let an alias service deliver the mail of a route from an address of its own, which contains the real one."""
+    written = route.sender.replace("@", rng.choice(("_at_", "=", "_")))
+    name, address = route.display, route.sender
+    route.display = rng.choice((
+        name, f"{name} - {address.replace('@', ' at ')}", f"{name} '{address}'", f"{address} [via Relay]",
+        f"'{address}' via addy",
+    ))  # fmt: skip
+    host = rng.choice(_ALIASES)
+    _relay(rng, route, f"{written}_{alnum(rng, 8).lower()}@{host}")
+    route.to = f"{letters(rng, 9)}@{host}"
+
+
+def relay_by_marketplace(rng: Random, route: Route) -> None:
+    """Let a marketplace deliver the letter of a route from an address of its own."""
+    name, host = rng.choice(list(_MARKETS.items()))
+    route.display = rng.choice((f"{route.display} (via {name})", f"{route.display} - {name}", route.display, name))
+    _relay(rng, route, f"{alnum(rng, 16).lower()}@{host}")
+
+
+def _relay(rng: Random, route: Route, sender: str) -> None:
+    """Send a route from an address of a service that passes on other people's mail."""
+    # Some relays keep the address of the writer in Reply-To.
+    route.reply_to = route.sender if chance(rng, 0.2) else ""
+    route.sender, route.service = sender, None
+    host = route.domain
+    route.envelope = f"{rng.choice(('bounce', 'sl', 'b'))}+{alnum(rng, 10).lower()}@{host}"
+    route.helo, route.client_ip = f"{rng.choice(('mail', 'mta', 'smtp'))}{rng.randrange(1, 20)}.{host}", public_ip(rng)
+    route.message_id_host = rng.choice((route.message_id_host, host))
+    route.signed, route.spf, route.dmarc = [(host, rng.choice(SELECTORS), "pass")], "pass", "pass"
 
 
 def as_mailbox(rng: Random, route: Route) -> None:

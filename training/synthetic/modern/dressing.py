@@ -38,7 +38,9 @@ FIRST_DAY, DAYS = datetime(2021, 1, 1, 5, tzinfo=UTC), 2130
 DISGUISED = 1 / 3
 """The share of spam that is disguised, and of ham that has a habit that looks like a disguise."""
 
-_OF_NO_BRAND = frozenset("charity club conference gateway newsletter office outage press renewal".split())
+_OF_NO_BRAND = frozenset(
+    "campaign charity club conference gateway joined newsletter office outage press received renewal".split()
+)
 _AT_WORK = frozenset(("ham/office", "ham/press", "ham/support", "ham/trade"))
 """Kinds of letters that people write for their organisation, and hardly ever from a mailbox of their own."""
 

@@ -236,6 +236,15 @@ def test_only_relations_tell_the_classes_apart(dresser):
     assert max(abs(error) for error, token in rows if artefacts.is_relation(token)) > 10
 
 
+def test_kinds_with_many_texts_are_drawn_more_often():
+    """A kind with ten texts is drawn about three times as often as a kind with one."""
+    drawn = Counter(draw_own(Random(number), "ham").kind for number in range(4000))
+    many = [kind for kind, found in own_texts("ham").items() if sum(text.lang == "en" for text in found) >= 8]
+    single = [kind for kind, found in own_texts("ham").items() if sum(text.lang == "en" for text in found) == 1]
+    mean = [sum(drawn[kind] for kind in kinds) / len(kinds) for kinds in (many, single)]
+    assert 2 < mean[0] / mean[1] < 4
+
+
 def test_own_texts_of_both_classes_have_the_same_languages():
     """Ham and spam of our own writing are drawn in the same languages, in the same proportions."""
     ham, spam = (Counter(draw_own(Random(f"{n}"), label).lang for n in range(600)) for label in ("ham", "spam"))

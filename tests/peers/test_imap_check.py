@@ -78,6 +78,6 @@ def test_a_connection_that_ends_between_questions(server, tiny, tmp_path):
             until(lambda cut=cut: account.tally.connections > cut)
             server.deliver(3 * cut + 1)
             until(lambda cut=cut: account.places()["Junk"] == list(range(4, 3 * cut + 2, 3)))
-        assert account.places()["INBOX"] == []
+        until(lambda: account.places()["INBOX"] == [])  # Dovecot removes a message after it has the copy
         assert account.labels() == {}
     assert server.complaints() == []

@@ -126,9 +126,8 @@ def transaction(
     `rolled_back` is called after an error in the block. Raises sqlite3.Error if the changes cannot be committed, for
     example on a full disk.
     """
-    if (
-        connection.in_transaction
-    ):  # a former ROLLBACK failed; BEGIN would then fail with the error code of a damaged file
+    # A former ROLLBACK may have failed. BEGIN would then fail with the error code of a damaged file.
+    if connection.in_transaction:
         connection.execute("ROLLBACK")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")

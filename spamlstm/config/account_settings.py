@@ -15,7 +15,7 @@ from spamlstm.config.settings import (
     check_ham_actions,
     check_ignore_folders,
     check_junk,
-    check_number,
+    number_from_to,
     one_of,
     shown,
 )
@@ -102,11 +102,7 @@ def check_sent(value: Any, _at: Location) -> str:
 
 def check_check_seconds(value: Any, at: Location) -> float:
     """Return the time between two questions for new mail in seconds. Raises UnusableError if it is out of range."""
-    low, high = CHECK_SECONDS
-    seconds = check_number(value, at)
-    if not low <= seconds <= high:
-        raise UnusableError(f"must be from {low} to {high} seconds, such as 0.2 for a server of your own")
-    return seconds
+    return number_from_to(value, at, CHECK_SECONDS, " seconds, such as 0.2 for a server of your own")
 
 
 def check_account_actions(value: Any, at: Location) -> tuple[Action, ...] | None:

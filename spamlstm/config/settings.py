@@ -226,22 +226,23 @@ def check_number(value: Any, _at: Location) -> float:
         raise UnusableError("is too large a number") from error
 
 
-def check_points(value: Any, at: Location) -> float:
-    """Return a number of points, as in `X-Spam-Status`. Raises UnusableError if mail that is not spam may have more."""
-    low, high = POINTS
+def number_from_to(value: Any, at: Location, limits: tuple[float, float], more: str = "") -> float:
+    """Return a number as a float. Raises UnusableError, ending with `more`, if it is not between two limits."""
+    low, high = limits
     number = check_number(value, at)
     if not low <= number <= high:
-        raise UnusableError(f"must be from {low} to {high}; spam has {low} points or more in X-Spam-Status")
+        raise UnusableError(f"must be from {low} to {high}{more}")
     return number
+
+
+def check_points(value: Any, at: Location) -> float:
+    """Return a number of points, as in `X-Spam-Status`. Raises UnusableError if mail that is not spam may have more."""
+    return number_from_to(value, at, POINTS, f"; spam has {POINTS[0]} points or more in X-Spam-Status")
 
 
 def check_scan_seconds(value: Any, at: Location) -> float:
     """Return the time between two scans in seconds. Raises UnusableError if the value is out of range."""
-    low, high = SCAN_SECONDS
-    seconds = check_number(value, at)
-    if not low <= seconds <= high:
-        raise UnusableError(f"must be from {low} to {high}")
-    return seconds
+    return number_from_to(value, at, SCAN_SECONDS)
 
 
 def check_max_false_positive_rate(value: Any, at: Location) -> float:

@@ -177,9 +177,8 @@ def test_relays_are_those_that_the_filter_knows(relay):
 
 
 @pytest.mark.parametrize("label", ["ham", "spam"])
-def test_a_text_without_a_file_may_get_one(texts, label):
+def test_a_text_without_a_file_may_get_one(dresser, label):
     """A name has an ending. Only spam gets programs, which may look like documents."""
-    dresser = Dresser(load_material(texts))
     names = [name for number in range(400) for name in _file_names(dresser, Random(number), label)]
     assert names
     assert not [name for name in names if name.endswith(".")]

@@ -18,8 +18,8 @@ def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool =
     """Return the configuration from the file `named`, or from the default file.
 
     If `maildirs` are given, the configuration is limited to these Maildirs, each with the settings of the section that
-    applies to it. A Maildir without a section gets the default settings. `dry_run` turns all sections into dry runs.
-    Raises NoInputError if a path in `maildirs` is not a Maildir.
+    applies to it. A Maildir without a section gets the default settings. `dry_run` turns all sections into dry runs,
+    also those of IMAP accounts. Raises NoInputError if a path in `maildirs` is not a Maildir.
     """
     config = load_found_config(named)
     for maildir in maildirs:
@@ -136,4 +136,8 @@ def _configured(config: Config, maildir: Path) -> tuple[str, MaildirConfig] | No
 
 
 def _limited(config: Config, sections: tuple[MaildirConfig, ...], *, dry_run: bool) -> Config:
-    return replace(config, maildirs=tuple(replace(one, dry_run=True) for one in sections) if dry_run else sections)
+    if not dry_run:
+        return replace(config, maildirs=sections)
+    # `run` serves the accounts too, and a dry run must not move their mail.
+    accounts = tuple(replace(one, dry_run=True) for one in config.accounts)
+    return replace(config, maildirs=tuple(replace(one, dry_run=True) for one in sections), accounts=accounts)

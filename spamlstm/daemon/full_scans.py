@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from spamlstm.config import Config
+from spamlstm.config import Config, ImapConfig, MaildirConfig
 from spamlstm.config.maildirs import expand_maildirs, has_magic, unmatched
 from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.maildir_locks import MaildirLocks
@@ -54,7 +54,8 @@ class FullScans:
     def start(self, config: Config) -> None:
         """Find the Maildirs of the configuration, watch them, and queue every existing Maildir."""
         self._next = self.clock() + config.daemon.scan_seconds
-        self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
+        sections: tuple[MaildirConfig | ImapConfig, ...] = (*config.maildirs, *config.accounts)
+        self.status.dry_run = bool(sections) and all(map(config.is_dry, sections))
         began = time.thread_time()
         self.hints.take_all()
         found = expand_maildirs(config.maildirs, beat=self.notifier.beat)

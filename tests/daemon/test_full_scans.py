@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from spamlstm.config import Config
+from spamlstm.config import Config, ImapConfig, MaildirConfig
 from spamlstm.daemon.full_scans import POLL_SECONDS, POLL_SHARE, FullScans
 from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.sd_notify import Notifier
@@ -90,3 +90,12 @@ def test_a_full_scan_is_counted_when_its_maildirs_were_scanned(scans):
     scans.end()
     assert scans.status.scans == 1
     assert scans.status.scan_seconds > 0
+
+
+@pytest.mark.parametrize("account_is_dry", [False, True])
+def test_a_dry_run_is_one_of_all_sections(scans, account_is_dry):
+    """The status says `dry run` if mail is changed in no Maildir and on no IMAP account."""
+    account = ImapConfig("imap.example.org", "ann", dry_run=account_is_dry)
+    for maildirs in ((), (MaildirConfig("/mail/ann", dry_run=True),)):
+        scans.start(Config(maildirs=maildirs, accounts=(account,)))
+        assert scans.status.dry_run == account_is_dry

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from running_daemon import PATIENCE
 
+from spamlstm.cli.selection import choose
+
 
 def test_it_ends_when_its_state_folder_is_gone(daemon, spamlstm, maildir, tmp_path):
     """Without its state folder the daemon ends with 75, so that systemd starts it again; the next start makes one."""
@@ -159,6 +161,17 @@ def test_the_state_is_private(daemon, maildir, tmp_path):
     state = tmp_path / "state" / "spamlstm"
     assert state.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o077 for path in Path(state).iterdir()} == {0}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_dry_run_includes_imap_accounts(maildir, tmp_path, named):
+    """`run --dry-run` changes no mail of any section, also if a Maildir is named or a section says otherwise."""
+    file = tmp_path / "config.toml"
+    account = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\npassword_command = "true"\ndry_run = false\n'
+    file.write_text(f'{account}[[maildir]]\npath = "{maildir}"\ndry_run = false\n')
+    for dry_run in (False, True):
+        config = choose(file, [maildir] if named else [], dry_run=dry_run)
+        assert [config.is_dry(one) for one in (*config.maildirs, *config.accounts)] == [dry_run, dry_run]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

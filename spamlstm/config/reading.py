@@ -99,4 +99,10 @@ def _syntax(message: str, text: str) -> Problem:
     sentence = message[: position.start()] if position else message
     if sentence == "Invalid value":
         sentence += '; a text needs quotes, such as path = "~/Maildir"'
+    elif sentence.startswith("Cannot declare (") and sentence.endswith(") twice"):
+        # `config init` writes all tables, so a table that is added from the guide is the second one.
+        name = ".".join(re.findall(r"'([^']*)'", sentence))
+        sentence = f"there are two tables [{name}]; write all settings of the table below one heading"
+    elif sentence == "Cannot overwrite a value":
+        sentence = "this name occurs twice; remove one of the two"
     return Problem(f"this is not valid TOML: {sentence}", line=line)

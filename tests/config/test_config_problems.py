@@ -70,6 +70,8 @@ def problems(text):
         (f"[policy]\nthresholds = {{ ham = 1{'0' * 400}, spam = 1 }}", "too large"),
         ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
         ("[policy", "not valid TOML"),
+        ("[policy]\nallow = []\n[policy]", "there are two tables [policy]; write all settings of the table below one"),
+        ("[policy]\nallow = []\nallow = []", "this name occurs twice"),
         ("[[maildir]]\npath = ~/Maildir", "Invalid value; a text needs quotes"),
         ("[learning]\nlabels = 'user'", '"shared", "per-maildir"'),
         ("[learning]\nlearn_from_moves = 'yes'", "true or false"),

@@ -167,8 +167,9 @@ def run_command(
 ) -> None:
     """Watch Maildirs and filter new mail when it arrives.
 
-    The command stays in the foreground and logs to standard error. SIGHUP reloads the configuration and the model.
-    SIGTERM and Ctrl-C stop the command after the current message.
+    The command also serves the IMAP accounts and the sockets of the configuration. It stays in the foreground and
+    logs to standard error. SIGHUP reloads the configuration and the model. SIGTERM and Ctrl-C stop the command after
+    the current message.
     """
     from spamlstm.cli.run import run_daemon
     from spamlstm.cli.terminal import set_log_level

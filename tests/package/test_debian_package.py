@@ -164,7 +164,7 @@ def test_remove_and_purge_keep_mail(installed):
 def test_the_daemon_behind_the_recipes(root, machine):
     """By the page of recipes, programs of the group `mail` ask the daemon, and read the configuration without it."""
     page = (root / "docs/guide/recipes.md").read_text().partition("\n## The daemon behind the recipes\n")[2]
-    config, commands = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", page)[:2]
+    commands, config = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", page)[:2]
     machine.run(f"dpkg -i /spamlstm.deb; {re.sub('(?m)^    ', '', commands)}")
     config = re.sub("(?m)^    ", "", config) + '[policy]\nallow = ["a@example.org"]\n'
     machine.run(f"cat > {CONFIG} <<'END'\n{config}END")

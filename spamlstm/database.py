@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spamlstm.config.ownership import check_regular, open_private, secured
-from spamlstm.errors import DataError, OutputError, TemporaryError, UserError
+from spamlstm.errors import ConfigError, DataError, OutputError, TemporaryError, UserError
 
 # The largest row is a saved personal layer of 14 MB. The limit keeps SQLite from allocating a
 # gigabyte because of a damaged length.
@@ -32,6 +32,11 @@ _TEMPORARY = frozenset(
     )
 )
 
+# SQLite result codes of a temporary file that cannot be written. SQLite tries TMPDIR, /var/tmp, /usr/tmp and /tmp.
+_NO_PLACE = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR_GETTEMPPATH: "no folder for temporary files can be written",
+}
 _ADVICE = "move it away to begin anew"
 
 # The largest integer in SQLite. Modification times of files and folders may be larger.
@@ -79,30 +84,59 @@ def temporary_copy(path: Path, layout: Layout) -> sqlite3.Connection:
     """Return a temporary copy of a database, for a dry run: the file is neither created nor upgraded.
 
     The copy has the tables of `layout`, and is empty if there is no file. Raises TemporaryError or DataError like
-    `open_in`, ConfigError if `path` is a link or not a regular file, and OutputError if the copy cannot be written.
+    `open_in`, ConfigError if `path` is a link, not a regular file or unreadable, and OutputError if the copy cannot be
+    written.
     """
-    from urllib.parse import quote_from_bytes
-
     check_regular(path)
     # A file without a name, of which only 2 MB are in memory: a journal may have 300 MB.
     copy = connect("")
     if path.exists():
-        uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
-        with Explained(str(path), layout.loss), contextlib.closing(sqlite3.connect(uri, uri=True)) as original:
+        with Explained(str(path), layout.loss), contextlib.closing(_read_only(path)) as original:
             _copy(original, copy, str(path))
     return prepared(copy, str(path), layout)
 
 
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Return a connection to a database that only reads it, also if its folder cannot be written.
+
+    SQLite reads a database in WAL mode with the help of two files beside it, and creates them if they are missing. If
+    they cannot be created and no program uses the database, the database file has all data and is read alone.
+    """
+    from urllib.parse import quote_from_bytes
+
+    uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            raise
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise ConfigError(f"{path} cannot be read by this user; name another state folder with --state") from error
+        changes = Path(f"{path}-wal")
+        if changes.exists() and changes.stat().st_size:
+            raise TemporaryError(
+                f"{path} cannot be read, because {changes} has changes that are not yet in it, and the folder cannot be"
+                f" written; copy {path.parent} and name the copy with --state"
+            ) from error
+        return sqlite3.connect(f"{uri}&immutable=1", uri=True)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
 def _copy(original: sqlite3.Connection, copy: sqlite3.Connection, shown: str) -> None:
-    """Copy a database. Raises OutputError, which says what to do, if the disk of the copy is full."""
+    """Copy a database. Raises OutputError, which says what to do, if there is no place for the copy."""
     try:
         original.backup(copy)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+        why = _NO_PLACE.get(error.sqlite_errorcode)
+        if why is None:
             raise
         raise OutputError(
-            f"a temporary copy of {shown} cannot be written (the disk is full); name another folder with the variable"
-            " TMPDIR"
+            f"a temporary copy of {shown} cannot be written ({why}); name another folder with the variable TMPDIR"
         ) from error
 
 

@@ -11,6 +11,9 @@ from spamlstm.errors import ConfigError, UserError, reason_of
 from spamlstm.files import DIRECTORY, make_private
 from spamlstm.wording import in_shell
 
+# A folder on a read-only file system, or below /proc, cannot be created (EROFS, ENOENT).
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
+
 
 def secured(folder: Path) -> bool:
     """Create the state folder if it is missing, and make it private to this user.
@@ -57,11 +60,11 @@ def secured(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _permitted(folder: Path, what: str) -> Iterator[None]:
-    """Raise ConfigError with instructions if this user may not do in the context what is to be done with the folder."""
+    """Raise ConfigError with instructions if the system refuses what the context does with the folder."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM):
+        if error.errno not in _REFUSED:
             raise
         raise ConfigError(
             f"the state folder {folder} cannot be {what} ({reason_of(error)}); name another folder with --state"
@@ -71,7 +74,7 @@ def _permitted(folder: Path, what: str) -> Iterator[None]:
 def open_private(path: Path) -> int:
     """Open a file in the state folder for reading and writing, and return its descriptor. A new file gets mode 0600.
 
-    Raises ConfigError with instructions if `path` is not a regular file of this user, or this user may not open it.
+    Raises ConfigError with instructions if `path` is not a regular file of this user, or cannot be opened for writing.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     check_regular(path)
@@ -82,6 +85,12 @@ def open_private(path: Path) -> int:
         if not os.path.lexists(path):
             raise
         status = os.lstat(path)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise ConfigError(
+            f"{path} cannot be written ({reason_of(error)}); name a state folder on another file system with --state"
+        ) from error
     else:
         status = os.fstat(handle)
         if stat.S_ISREG(status.st_mode) and status.st_uid == me:

@@ -1,0 +1,131 @@
+"""Dry runs with a state folder that cannot be written or created."""
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import tiny_bundle
+
+from spamlstm.filtering.journal import NAME as JOURNAL
+
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """The command line of a mount namespace in which the folder `disk` of the test is read-only."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    within = ("unshare", "--mount", "sh", "-c", READ_ONLY, "sh", str(disk))
+    if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root with a mount namespace can make a folder read-only")
+    return within
+
+
+@pytest.fixture
+def state(tmp_path, read_only):
+    """A state folder on a disk that will be read-only. It does not exist yet."""
+    return tmp_path / "disk" / "state"
+
+
+@pytest.fixture
+def on_read_only(root, environment, read_only, maildir):
+    """Run a dry run on the Maildir while the disk is read-only; return its exit status, output and complaint."""
+    (maildir / "new" / "1.h").write_bytes(tiny_bundle.SPAM)
+
+    def run(command, *options, script=None):
+        program = ("sh", "-c", f'{script}; exec "$@"', "sh", sys.executable) if script else (sys.executable,)
+        arguments = (*read_only, *program, "-m", "spamlstm", command, "--dry-run", maildir, *options)
+        done = subprocess.run(
+            list(map(str, arguments)), cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr.strip().rpartition("\n")[2]
+
+    return run
+
+
+def test_a_scan_reads_a_state_folder_that_is_read_only(spamlstm, on_read_only, maildir, state):
+    """SQLite cannot create its files beside the journal, and the journal is read all the same."""
+    (maildir / "new" / "0.h").write_bytes(tiny_bundle.HAM)
+    assert spamlstm("scan", maildir, "--state", state)[0] == 0
+    (maildir / "new" / "2.h").write_bytes(tiny_bundle.SPAM)
+    status, lines, complaint = on_read_only("scan", "--state", state)
+    assert (status, complaint) == (0, "")
+    # The messages of the first scan are known from the journal.
+    assert [line.split("\t")[4] for line in lines.splitlines()] == [str(maildir / "new" / "2.h")]
+
+
+def test_a_journal_with_changes_that_a_killed_program_left(spamlstm, on_read_only, maildir, state):
+    """Without its latest changes the journal would be wrong: the error names the file and the option."""
+    assert spamlstm("scan", maildir, "--state", state)[0] == 0
+    path, changes = state / JOURNAL, state / f"{JOURNAL}-wal"
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE judgements SET score = 0")
+        connection.commit()
+        left = changes.read_bytes()
+    connection.close()
+    changes.write_bytes(left)
+    assert on_read_only("scan", "--state", state) == (
+        75,
+        "",
+        (
+            f"spamlstm: {path} cannot be read, because {changes} has changes that are not yet in it, and the folder"
+            f" cannot be written; copy {state} and name the copy with --state"
+        ),
+    )
+
+
+def test_a_scan_needs_no_state_folder(on_read_only, state):
+    """A dry run of `scan` creates no state folder, so it also runs where none can be created."""
+    status, lines, complaint = on_read_only("scan", "--state", state)
+    assert (status, lines[:4], complaint) == (0, "spam", "")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_daemon_needs_a_state_folder(on_read_only, state, exists):
+    """A dry run of the daemon keeps its state: if it cannot, the error names the folder or file and the option."""
+    if exists:
+        state.mkdir(mode=0o700)
+    status, _, complaint = on_read_only("run", "--state", state)
+    expected = (
+        f"spamlstm: {state / 'lock'} cannot be written (read-only file system); name a state folder on another file"
+        " system with --state"
+        if exists
+        else f"spamlstm: the state folder {state} cannot be opened or created (read-only file system); name another"
+        " folder with --state"
+    )
+    assert (status, complaint) == (78, expected)
+
+
+def test_a_folder_that_the_kernel_never_creates(on_read_only):
+    """Below /proc no folder can be created, and the kernel says only that there is no such file."""
+    assert on_read_only("run", "--state", "/proc/state")[::2] == (
+        78,
+        (
+            "spamlstm: the state folder /proc/state cannot be opened or created (no such file or directory); name"
+            " another folder with --state"
+        ),
+    )
+
+
+def test_no_folder_for_temporary_files(spamlstm, on_read_only, maildir, state):
+    """The copy of a large journal needs a temporary file: without a folder for it, the error says what to set."""
+    assert spamlstm("scan", maildir, "--state", state)[0] == 0
+    path = state / JOURNAL
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE large (x)")
+        connection.executemany("INSERT INTO large VALUES (randomblob(100000))", [()] * 60)
+    connection.close()
+    # SQLite also tries the current folder and folders with fixed names.
+    everything = (
+        "for one in / /tmp /var/tmp /usr/tmp .; do mount --bind $one $one && mount -o remount,bind,ro $one; done"
+    )
+    status, _, complaint = on_read_only("scan", "--state", state, script=f"({everything}) 2>/dev/null")
+    assert (status, complaint) == (
+        74,
+        (
+            f"spamlstm: a temporary copy of {path} cannot be written (no folder for temporary files can be written);"
+            " name another folder with the variable TMPDIR"
+        ),
+    )

@@ -54,7 +54,7 @@ def opposed_lines(opposed: Sequence[OpposedLabel], *, number: int, maildir: Path
     """
     # A folder with a line break in its name could add a line with a command.
     found = [(one.id, one.label, f"{one.score:+.2f}", plain(one.folder)) for one in opposed]
-    rows = [("id", "label", "score", "folder"), *found]
+    rows = [("id", "label", "score", "folder" if any(one.folder for one in opposed) else ""), *found]
     option = "" if maildir is None else f" --maildir {in_shell(maildir)}"
     which = f"the {len(opposed)} labels that differ most from the model" if number > len(opposed) else "these labels"
     return [

@@ -108,3 +108,10 @@ def test_the_lines_name_labels_and_commands(box):
     lines = opposed_lines(labels, number=14, maildir=box)
     assert lines[1] == "the 2 labels that differ most from the model, with the score without labels:"
     assert f"'spamlstm forget --maildir {box} ID' removes a wrong label" in lines[-1]
+
+
+def test_the_column_of_folders_is_shown_only_with_folders():
+    """If no folder is known, the table has no empty column for it."""
+    unknown, known = OpposedLabel(HERE, "ham", 4.25), OpposedLabel(GONE, "spam", -12.5, "/m/.Junk")
+    assert opposed_lines([unknown], number=1, maildir=None)[2] == f"  {'id':<32}  label    score"
+    assert opposed_lines([unknown, known], number=2, maildir=None)[2] == f"  {'id':<32}  label    score  folder"

@@ -223,13 +223,19 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
 
     Return None if all Maildirs share their labels, or if `maildir` is the name of an IMAP account.
 
-    Raises UserError if other Maildirs would use the model without `for_all`, or if `for_all` has no effect.
+    Raises NoInputError if the Maildir was renamed or removed. Raises UserError if other Maildirs would use the model
+    without `for_all`, or if `for_all` has no effect.
     """
     if config.learning.labels is LabelScope.SHARED or maildir is None:
         if for_all:
             raise UserError("--for-all has no effect, because all Maildirs share their labels; leave it out")
         return None
     account = account_named(config, str(maildir))
+    if account is None and not os.path.lexists(maildir):
+        raise NoInputError(
+            f"{maildir} does not exist, only its labels do; name a Maildir, or move the labels to another one with"
+            " 'spamlstm labels export' and 'spamlstm labels import'"
+        )
     others = [str(path) for path in expand_maildirs(config.maildirs) if account or not path.samefile(maildir)]
     others += [one.label for one in config.accounts if one is not account]
     if others and not for_all:

@@ -1,6 +1,7 @@
 """`spamlstm retrain` without training."""
 
 import json
+import shutil
 import sys
 
 import maildirs
@@ -77,6 +78,27 @@ def test_the_labels_of_one_do_not_change_the_model_of_others_unasked(state, tmp_
     assert "would influence 2 other Maildirs and accounts; add --for-all" in capsys.readouterr().err
     assert run([*where, "--for-all"]) == 0
     assert "nothing was labelled yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_maildir_that_was_removed(state, tmp_path, capsys, others):
+    """Labels of a Maildir that is gone train no model: the error says so, with or without other Maildirs."""
+    gone = tmp_path / "mail" / "ann"
+    maildirs.make(gone)
+    config = tmp_path / "config.toml"
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
+    (tmp_path / "ham.eml").write_bytes(HAM)
+    where = ["--maildir", str(gone), "--state", str(state), "--config", str(config)]
+    assert run(["label", "ham", str(tmp_path / "ham.eml"), *where]) == 0
+    shutil.rmtree(gone)
+    for number in range(others):
+        maildirs.make(tmp_path / "mail" / str(number))
+    for options in ((), ("--for-all",)):
+        capsys.readouterr()
+        assert run(["retrain", "--now", *options, *where]) == 66
+        assert capsys.readouterr().err.startswith(
+            f"spamlstm: {gone} does not exist, only its labels do; name a Maildir"
+        )
 
 
 def test_shared_labels_need_no_permission(state, capsys):

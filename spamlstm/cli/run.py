@@ -112,7 +112,7 @@ def run_daemon(
             wake=wakeup.wake,
             beat=notifier.beat,
         )
-        listeners = Listeners(requests, state=state, passed=passed_sockets(os.environ))
+        listeners = Listeners(requests, state=state, passed=passed_sockets(os.environ), failed=wakeup.wake)
         stack.callback(listeners.close)
         listeners.start(config)
         accounts = Accounts(requests, state=state)

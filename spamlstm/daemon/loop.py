@@ -51,8 +51,8 @@ class Daemon:
     `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
     Without `learning`, the daemon does not learn from moved messages. Without `model`, a changed model is loaded only
     after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
-    Without `listeners`, clients cannot classify mail. Without `accounts`, IMAP accounts are not served. `requests` is
-    the queue of the listeners and the accounts.
+    Without `listeners`, clients cannot classify mail. An error that ended the thread of the listeners ends the daemon.
+    Without `accounts`, IMAP accounts are not served. `requests` is the queue of the listeners and the accounts.
     `check_state` is called before each reload and each full scan. If `check_state` raises an error, the daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
@@ -145,6 +145,8 @@ class Daemon:
 
     def _turn(self) -> None:
         self.notifier.beat()
+        if self.listeners is not None:
+            self.listeners.check()
         if self._reload_wanted or self._full_scans.is_due():
             self.check_state()
         self._answer_requests()

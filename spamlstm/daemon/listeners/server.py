@@ -10,11 +10,11 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from spamlstm.config import AnyListener, Config, FilterConfig, HttpConfig, MilterConfig, SpamdConfig
 from spamlstm.config.addresses import UNIX, Address, parse_address
@@ -38,6 +38,10 @@ from spamlstm.xdg import FILTER_SOCKET
 SWITCH_SECONDS = 0.0002
 OWN = "own"
 """The name of the listener in the state folder."""
+# While the daemon's loop waits for the thread, it checks after this number of seconds whether the thread runs.
+CHECK_SECONDS = 1.0
+
+T = TypeVar("T")
 
 
 class Listeners:
@@ -45,10 +49,22 @@ class Listeners:
 
     A socket in the state folder `state` is always served. The others are configured. A listener uses the socket of
     `passed` that has its address, if any, and otherwise opens a socket.
+
+    If an error ends the thread, no client is served any more. The thread then calls `failed`, and `check` raises the
+    error, which should end the process: after a restart, clients are served again.
     """
 
-    def __init__(self, judging: Judging, *, state: Path, passed: Mapping[Address, socket.socket] | None = None) -> None:
+    def __init__(
+        self,
+        judging: Judging,
+        *,
+        state: Path,
+        passed: Mapping[Address, socket.socket] | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._judging = judging
+        self._failed = failed
+        self._failure: BaseException | None = None
         self._state = state
         self._passed = passed or {}
         self._budget = ReceivingBudget()
@@ -62,7 +78,7 @@ class Listeners:
         # While the daemon's loop reads mail, the thread of the listeners waits for the interpreter after each system
         # call, up to the switch interval. With Python's 5 ms, a mail server gets a fourth fewer messages through.
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="listeners", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="listeners", daemon=True)
         self._thread.start()
 
     def start(self, config: Config) -> None:
@@ -111,19 +127,47 @@ class Listeners:
         """Return the numbers of each listener as a JSON-serializable dict."""
         return {name: one.counts.snapshot() for name, one in list(self._listeners.items())}
 
+    def check(self) -> None:
+        """Raise the error that ended the thread of the listeners, if any: MemoryError, or a bug."""
+        if self._failure is not None:
+            log_unexpected(self._failure, "the thread of the listeners has ended, so the daemon ends too")
+            raise self._failure
+
     def close(self) -> None:
         """Refuse new connections, let answered requests end, and close all connections.
 
         Requests that wait for the daemon's loop are answered only if the loop runs or `Judging.close` was called.
         """
+        if self._failure is not None:
+            for one in self._listeners.values():
+                _remove_socket(one)
+            return
         for name in list(self._listeners):
             self._end(name)
         for ending in self._ending:
-            ending.result()
+            self._result(ending)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
             self._loop.close()
+
+    def _run(self) -> None:
+        # asyncio handles the errors of connections. Its own loop may fail too, for example if there is no memory for an
+        # event. Events may then be lost, so that going on could leave connections without an answer.
+        try:
+            self._loop.run_forever()
+        except BaseException as error:  # noqa: BLE001  `check` raises it
+            self._failure = error
+            self._failed()
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the thread of the listeners and return its result."""
+        return self._result(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+    def _result(self, future: "Future[T]") -> T:
+        while not wait((future,), CHECK_SECONDS).done:
+            self.check()
+        return future.result()
 
     def _opened(self, one: AnyListener, name: str) -> socket.socket:
         passed = self._passed.get(parse_address(one.listen or ""))
@@ -142,18 +186,23 @@ class Listeners:
                 block=self._block,
             )
 
-        asyncio.run_coroutine_threadsafe(add(), self._loop).result()
+        self._call(add())
         emit(logging.INFO, "listening", listener=name, address=address)
 
     def _end(self, name: str) -> None:
         """Stop listening, and let the connections end. This does not wait for them: their answers need the loop."""
         listener = self._listeners.pop(name)
-        asyncio.run_coroutine_threadsafe(listener.stop_listening(), self._loop).result()
+        self._call(listener.stop_listening())
         self._ending = [one for one in self._ending if not one.done()]
         self._ending.append(asyncio.run_coroutine_threadsafe(listener.end(), self._loop))
-        if listener.counts.address.startswith(UNIX):
-            with contextlib.suppress(OSError):
-                Path(listener.counts.address.removeprefix(UNIX)).unlink()
+        _remove_socket(listener)
+
+
+def _remove_socket(listener: Listener) -> None:
+    """Remove the socket file of a listener, so that clients find at once that nobody listens."""
+    if listener.counts.address.startswith(UNIX):
+        with contextlib.suppress(OSError):
+            Path(listener.counts.address.removeprefix(UNIX)).unlink()
 
 
 def _socket_of(listener: AnyListener | None) -> tuple[str | None, str | None] | None:

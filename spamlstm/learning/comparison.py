@@ -6,6 +6,7 @@ the score of a model by the user's labels. The personal layers of both models le
 was trained on.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -143,10 +144,11 @@ def shipped_losses(running: Classifier, candidate: Classifier, config: Config) -
     path = registry.folder(registry.DEFAULT)
     if not path.is_dir():
         return None
-    shipped = judge_reference_mail(Classifier.open(path, config=config), None)
-    return ShippedLosses(
-        *(ReferenceVerdicts(shipped, judge_reference_mail(one, None)).worse for one in (running, candidate))
-    )
+    current, new = (judge_reference_mail(one, None) for one in (running, candidate))
+    # Before the first retraining that succeeds, the model in use is the shipped model.
+    is_shipped = os.path.realpath(running.bundle.path) == os.path.realpath(path)
+    shipped = current if is_shipped else judge_reference_mail(Classifier.open(path, config=config), None)
+    return ShippedLosses(*(ReferenceVerdicts(shipped, one).worse for one in (current, new)))
 
 
 def opposed_labels(

@@ -1,5 +1,8 @@
 """A retrained model is promoted only if a comparison on held-out ham and on held-out spam speaks for it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from spamlstm.config import Config
@@ -57,20 +60,35 @@ def test_small_losses_do_not_add_up(running, candidate, refused):
     assert bool(objections(compared)) == refused
 
 
-def test_the_losses_are_counted_without_labels(tiny, monkeypatch):
+def test_the_losses_are_counted_without_labels(tiny, tmp_path, monkeypatch):
     """All models judge the reference mail without a personal layer. Without a shipped model nothing is counted."""
-    found = iter((37, 36, 34))
+    found = iter((36, 34, 37))
 
     def judge(_classifier, layer):
         assert layer is None
         return {Label.HAM: {Verdict.SPAM: 0}, Label.SPAM: {Verdict.SPAM: next(found)}}
 
     monkeypatch.setattr(comparison, "judge_reference_mail", judge)
-    monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
+    monkeypatch.setattr(registry, "_SHIPPED", (Path(shutil.copytree(tiny, tmp_path / "shipped")),))
     classifier = Classifier.open(tiny)
     assert shipped_losses(classifier, classifier, Config()) == ShippedLosses(running=1, candidate=3)
     monkeypatch.setattr(registry, "_SHIPPED", (tiny / "none",))
     assert shipped_losses(classifier, classifier, Config()) is None
+
+
+def test_a_shipped_model_in_use_is_not_loaded_again(tiny, monkeypatch):
+    """If the model in use is the shipped model, its verdicts are those of both, and it judges the mail once."""
+    found = {"running": 36, "candidate": 34}
+
+    def judge(classifier, _layer):
+        return {Label.HAM: {Verdict.SPAM: 0}, Label.SPAM: {Verdict.SPAM: found.pop(names[classifier])}}
+
+    monkeypatch.setattr(comparison, "judge_reference_mail", judge)
+    monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
+    running, candidate = Classifier.open(tiny), Classifier.open(tiny)
+    names = {running: "running", candidate: "candidate"}
+    assert shipped_losses(running, candidate, Config()) == ShippedLosses(running=0, candidate=2)
+    assert found == {}
 
 
 def test_labels_against_the_model():

@@ -77,18 +77,25 @@ def own_texts(label: str) -> Mapping[str, Sequence[OwnText]]:
     return found
 
 
+@cache
+def _by_language(label: str) -> Mapping[str, Mapping[str, Sequence[OwnText]]]:
+    """Return the texts of a label by language and kind. The kinds of a language are sorted."""
+    found: dict[str, dict[str, list[OwnText]]] = defaultdict(lambda: defaultdict(list))
+    for kind, texts in sorted(own_texts(label).items()):
+        for text in texts:
+            found[text.lang][kind].append(text)
+    return found
+
+
 def draw_own(rng: Random, label: str, *, without: Sequence[str] = ()) -> OwnText:
     """Draw a language, a kind of a label that has it by the root of the number of its texts, and one of its texts.
 
     Both labels have the same languages in the same proportions, so that no language is evidence.
     """
     lang = LANGUAGES.draw(rng)
-    texts = {
-        kind: [text for text in found if text.lang == lang]
-        for kind, found in own_texts(label).items()
-        if found[0].source not in without
-    }
-    kinds = sorted(kind for kind, found in texts.items() if found)
+    # All texts of a kind have the same source.
+    texts = {kind: found for kind, found in _by_language(label).get(lang, {}).items() if found[0].source not in without}
+    kinds = list(texts)
     if not kinds:
         return draw_own(rng, label, without=without)
     # A kind with four times as many texts is drawn twice as often. Otherwise single texts would be learned by heart.

@@ -1,5 +1,6 @@
 """Every fact has its value on mail made for it, and no value that the tables lack."""
 
+import base64
 from email.utils import mktime_tz, parsedate_tz
 
 import pytest
@@ -187,3 +188,16 @@ def test_a_private_name_is_no_new_top_level_domain(host, fact):
 def test_files(name, kind):
     """The kind of a file follows from what Windows takes for the ending of its name."""
     assert facts_of(f'Content-Type: application/octet-stream; name="{name}"')["file"] == kind
+
+
+@pytest.mark.parametrize("charset", ["euc-jp", "shift_jis", "iso-2022-jp"])
+@pytest.mark.parametrize("word", [b"%s", b"=?%s?B?%s?=", b"=?%s?Q?%s?="])
+def test_names_of_files_in_japanese(charset, word):
+    """The ending is found in the bytes of old Japanese charsets, some of which contain quotes and backslashes."""
+    for stem in ("あい", "請求書", "予定表", "ソフト一覧"):
+        name = f"{stem}.exe".encode(charset)
+        encoded = base64.b64encode(name) if b"?B?" in word else b"".join(b"=%02X" % byte for byte in name)
+        shown = word % (charset.encode(), encoded) if word != b"%s" else name
+        raw = b'Content-Type: application/octet-stream\nContent-Disposition: attachment; filename="%s"\n\nTVqQ' % shown
+        message = parse_message(raw)
+        assert dict(facts(message, link_targets(message)))["file"] == "program"

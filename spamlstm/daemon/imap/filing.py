@@ -68,42 +68,43 @@ class Filing:
         """Return whether a message waits for another try, or until it is clear whether its user moved it."""
         return self._waiting
 
-    def work(self, folder: AccountFolder) -> bool:
-        """Classify the new messages of a folder. Return whether its user moved any of them there."""
-        was_moved = False
+    def work(self, folder: AccountFolder) -> None:
+        """Classify the new messages of a folder."""
         unread = self._records.unread(folder.id)
         due = [one for one in unread if self._later.is_due((folder.id, one.uid))]
         self._waiting = len(due) < len(unread)
         for batch in batches(due):
-            was_moved |= self._try(folder, batch)
-        return was_moved
+            self._try(folder, batch)
 
-    def _try(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
-        """Classify messages together, or one by one if the server refuses that. Return whether any was moved there.
+    def _try(self, folder: AccountFolder, batch: list[AccountCopy]) -> None:
+        """Classify messages together, or one by one if the server refuses that.
 
         Another client may have moved a message, and some servers refuse to send damaged messages.
         """
         try:
-            return self._work_on(folder, batch)
+            self._work_on(folder, batch)
         except AccountUnavailableError as error:
             with self._records.change():
                 self._records.forgive(folder.id, [one.uid for one in batch])
             if not isinstance(error, CommandRefusedError):
                 raise
+        else:
+            return
         self._connection.check()  # the server must say that messages are gone before they are tried again
         self._waiting = True
         if len(batch) == 1:
             self._later.failed((folder.id, batch[0].uid))
-            return False
-        left = [one for one in self._records.unread(folder.id) if one.uid in {each.uid for each in batch}]
-        were_moved = [self._try(folder, [one]) for one in left]
-        return any(were_moved)
+            return
+        uids = {one.uid for one in batch}
+        for one in self._records.unread(folder.id):
+            if one.uid in uids:
+                self._try(folder, [one])
 
-    def _work_on(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
+    def _work_on(self, folder: AccountFolder, batch: list[AccountCopy]) -> None:
         given_up = [one for one in batch if one.attempts >= MOST_ATTEMPTS]
         if given_up:
             self._set_aside(given_up)
-            return False
+            return
         self._connection.select(folder.name, readonly=False)
         raws = self._connection.bodies({one.uid: one.size for one in batch})
         read = self._connection.last_read  # visits of other folders read further messages
@@ -120,7 +121,6 @@ class Filing:
         with self._records.change():
             self._records.forgive(folder.id, contents)
         self._act(folder, judged, read)
-        return Placement.MOVED in placed.values()
 
     def _set_aside(self, copies: Sequence[AccountCopy]) -> None:
         self._session.tally.failed["crash"] += len(copies)

@@ -135,22 +135,16 @@ class FolderVisits:
         same = [one for one in missing.values() if one.validity == numbers.validity and one.validity]
         return same[0] if len(same) == 1 and same[0].next_uid <= numbers.next_uid else None
 
-    def refresh(self, folder: AccountFolder) -> bool:
-        """Visit a folder that is not selected if its numbers changed. Return whether it was visited.
-
-        A folder that the server refuses is skipped.
-        """
+    def refresh(self, folder: AccountFolder) -> None:
+        """Visit a folder that is not selected if its numbers changed. A folder that the server refuses is skipped."""
         try:
             numbers = self._connection.numbers(folder.name)
             before = folder.validity, folder.messages, folder.unseen, folder.modseq
             same = before == (numbers.validity, numbers.messages, numbers.unseen, numbers.modseq)
-            if same and numbers.next_uid <= folder.next_uid:
-                return False
-            self.visit(folder, numbers)
+            if not same or numbers.next_uid > folder.next_uid:
+                self.visit(folder, numbers)
         except CommandRefusedError:
             self._session.tally.failed["folder"] += 1
-            return False
-        return True
 
     def visit(
         self, folder: AccountFolder, status: FolderNumbers | None = None, *, changes: set[str] | None = None

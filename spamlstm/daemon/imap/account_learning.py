@@ -8,7 +8,14 @@ from dataclasses import replace
 from spamlstm.config import Action
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, UnstoredLabel
-from spamlstm.daemon.imap.answers import FILED_KEYWORD, RETURNED_KEYWORD, UNCOMPARED, CommandRefusedError, RemoteFlag
+from spamlstm.daemon.imap.answers import (
+    FILED_KEYWORD,
+    RETURNED_KEYWORD,
+    UNCOMPARED,
+    CommandRefusedError,
+    RemoteFlag,
+    was_deleted,
+)
 from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
 from spamlstm.daemon.imap.reading import bodies_of
 from spamlstm.daemon.imap.records import MOST_COPIES
@@ -155,8 +162,7 @@ def _is_there(copy: AccountCopy) -> bool:
 
 def _was_there(copy: AccountCopy) -> bool:
     """Return whether a copy was there at the last comparison."""
-    was_deleted = bool(copy.flags & RemoteFlag.DELETED) != bool(copy.flags & RemoteFlag.TOGGLED)
-    return copy.status is not CopyStatus.ARRIVED and not was_deleted
+    return copy.status is not CopyStatus.ARRIVED and not was_deleted(copy.flags)
 
 
 def _is_filed(history: History, here: Mapping[CopyKey, tuple[AccountFolder, AccountCopy]]) -> bool:

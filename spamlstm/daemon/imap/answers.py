@@ -68,6 +68,11 @@ UNCOMPARED = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED | Remot
 """What is kept about a message until its copies are compared."""
 
 
+def was_deleted(flags: RemoteFlag) -> bool:
+    """Return whether a message was flagged as deleted when its copies were last compared."""
+    return bool(flags & RemoteFlag.DELETED) != bool(flags & RemoteFlag.TOGGLED)
+
+
 @dataclass(frozen=True, slots=True)
 class ListedFolder:
     """A folder in the list of the server, with its flags in lower case."""

@@ -21,6 +21,7 @@ from spamlstm.daemon.imap.answers import (
     ListedFolder,
     ListedMessage,
     RemoteFlag,
+    was_deleted,
 )
 from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
 from spamlstm.daemon.imap.reading import batches, bodies_of
@@ -41,7 +42,7 @@ MOST_OLD_BYTES = 1 << 20
 _MOST_FLAGS = 1000
 # The clocks of the server and of this machine may differ by this many seconds. If the server has changed all UIDs, mail
 # that came up to this time before the last visit may be new.
-_CLOCKS_DIFFER = 300.0
+CLOCKS_DIFFER = 300.0
 
 _FLAGS_OF = {FolderRole.JUNK: frozenset(("\\junk",)), FolderRole.IGNORED: frozenset(("\\sent",))}
 """The flags with which a server would list a folder that has such a role."""
@@ -264,7 +265,7 @@ class FolderVisits:
         listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
         recorded = self._records.in_folder(folder.id)
         copies, unknown = recognized(self._connection, listed.values(), recorded)
-        new = [one for one in unknown if one.date >= folder.visited - _CLOCKS_DIFFER]
+        new = [one for one in unknown if one.date >= folder.visited - CLOCKS_DIFFER]
         copies += self._arrived(folder, new, self._session.clock())
         next_uid = max((numbers.next_uid, *(uid + 1 for uid in listed)))
         begun = replace(folder, validity=numbers.validity, next_uid=next_uid, modseq=0)
@@ -302,7 +303,7 @@ class FolderVisits:
 
     def _record_gone(self, folder: AccountFolder, uid: int) -> None:
         one = self._records.copy(folder.id, uid)
-        if one is None or one.content in (None, NO_CONTENT) or _was_deleted(one.flags):
+        if one is None or one.content in (None, NO_CONTENT) or was_deleted(one.flags):
             self._records.drop(folder.id, [uid])
         else:
             self._records.put([replace(one, flags=one.flags | RemoteFlag.GONE)])
@@ -323,8 +324,3 @@ class FolderVisits:
         if flags != before:
             self._records.put([replace(one, flags=flags)])
         return bool(after & ~before & RemoteFlag.DELETED)
-
-
-def _was_deleted(flags: RemoteFlag) -> bool:
-    """Return whether a copy was flagged as deleted at the last comparison."""
-    return bool(flags & RemoteFlag.DELETED) != bool(flags & RemoteFlag.TOGGLED)

@@ -37,6 +37,7 @@ from spamlstm.daemon.imap.account_state import (
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import RemoteFlag
 from spamlstm.database import Explained, text
+from spamlstm.filtering.inbox_index import DAY, REMEMBERED
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.owner import IDENTITY
 from spamlstm.tracking.state import Departure
@@ -46,8 +47,6 @@ FOLDER = "imap"
 NO_CONTENT = "00"
 """The content id of a message that is too large or need not be read."""
 MOST_COPIES = 100
-# Classified messages are remembered for this number of seconds.
-_REMEMBERED = 90 * 86_400.0
 
 _Record = TypeVar("_Record")
 
@@ -270,12 +269,12 @@ class AccountRecords:
 
     def prune(self, *, now: float) -> None:
         """Remove old acts, and old records of messages that are in no folder any more."""
-        self._run("DELETE FROM departures WHERE abs(? - time) > 86400", now)
-        self._run("DELETE FROM acts WHERE time < ?", now - _REMEMBERED)
+        self._run("DELETE FROM departures WHERE abs(? - time) > ?", now, DAY)
+        self._run("DELETE FROM acts WHERE time < ?", now - REMEMBERED)
         self._run(
             "DELETE FROM judged WHERE time < ?"
             " AND content NOT IN (SELECT content FROM copies WHERE content IS NOT NULL)",
-            now - _REMEMBERED,
+            now - REMEMBERED,
         )
 
     # --- labels -----------------------------------------------------------------------------------------------------

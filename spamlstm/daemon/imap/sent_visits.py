@@ -9,11 +9,9 @@ from dataclasses import replace
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers
+from spamlstm.daemon.imap.folder_visits import CLOCKS_DIFFER
 from spamlstm.daemon.imap.written_names import names_written
 from spamlstm.tracking.sent_folders import MOST_MESSAGES
-
-# The clocks of the server and of this machine may differ by this many seconds.
-_CLOCKS_DIFFER = 300.0
 
 
 class SentVisits:
@@ -41,7 +39,7 @@ class SentVisits:
         # After new UIDs, and in a folder that was created since the last visit, new messages are known by their dates.
         is_same = folder.validity == numbers.validity
         is_first = not folder.validity and not folder.visited
-        since = 0.0 if is_same else folder.visited - _CLOCKS_DIFFER
+        since = 0.0 if is_same else folder.visited - CLOCKS_DIFFER
         uids = self._connection.existing(folder.next_uid if is_same else 1, numbers.next_uid)
         if not is_first:
             listed = self._connection.details(sorted(uids)[-MOST_MESSAGES:])

@@ -14,7 +14,7 @@ from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy, has_returned
+from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy, has_returned, known_copy
 from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, KnownFolder, TrackedFile
 from spamlstm.tracking.state_database import NO_POSITION
 
@@ -170,12 +170,4 @@ def key_of(folder: KnownFolder, file: TrackedFile) -> CopyKey:
 
 
 def _known(folder: KnownFolder, file: TrackedFile) -> KnownCopy:
-    role = FolderRole.INBOX if file.status is CopyStatus.UNFILED else folder.role
-    return KnownCopy(
-        key_of(folder, file),
-        role,
-        file.since,
-        is_open=file.status is CopyStatus.OPEN,
-        was_moved=file.status is CopyStatus.MOVED,
-        evidence=file.evidence,
-    )
+    return known_copy(key_of(folder, file), folder.role, status=file.status, since=file.since, evidence=file.evidence)

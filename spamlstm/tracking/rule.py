@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from spamlstm.learning.label import Label
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.state import Departure, Pending
+from spamlstm.tracking.state import CopyStatus, Departure, Pending
 
 # A copy that comes after the visit that missed the original is only a move if it comes within this many seconds and has
 # evidence of the move. A program that synchronizes several folders takes a few minutes.
@@ -46,6 +46,29 @@ class KnownCopy:
     was_visited: bool = True
     """Whether a visit has found the copy. Other copies are known from the journal of this program."""
     evidence: FileEvidence = UNKNOWN_FILE
+
+
+def known_copy(
+    key: CopyKey, role: FolderRole, *, status: CopyStatus, since: float, evidence: FileEvidence = UNKNOWN_FILE
+) -> KnownCopy:
+    """Return the copy that is recorded with `status` in a folder with `role`. The inverse of `status_of`."""
+    return KnownCopy(
+        key,
+        FolderRole.INBOX if status is CopyStatus.UNFILED else role,
+        since,
+        is_open=status is CopyStatus.OPEN,
+        was_moved=status is CopyStatus.MOVED,
+        evidence=evidence,
+    )
+
+
+def status_of(copy: KnownCopy, role: FolderRole) -> CopyStatus:
+    """Return the status with which a copy in a folder with `role` is recorded after a comparison."""
+    if copy.role is not role:
+        return CopyStatus.UNFILED
+    if copy.is_open:
+        return CopyStatus.OPEN
+    return CopyStatus.MOVED if copy.was_moved else CopyStatus.SETTLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import chunks
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label, status_of
 from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, Pending, TrackedFile, TrackedMessage
 from spamlstm.tracking.visit_work import VisitWork
 from spamlstm.verdict import Verdict
@@ -111,12 +111,7 @@ class Settler:
 def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:
     """Return the record of a file after a comparison."""
     file, found = now
-    status = CopyStatus.MOVED if copy.was_moved else CopyStatus.SETTLED
-    if found.role is not copy.role:
-        status = CopyStatus.UNFILED
-    elif copy.is_open:
-        status = CopyStatus.OPEN
-    return replace(file, status=status, since=copy.since)
+    return replace(file, status=status_of(copy, found.role), since=copy.since)
 
 
 def _message(content: str, inferred: Inference, before: TrackedMessage | None, act: int) -> TrackedMessage | None:

@@ -9,8 +9,17 @@ from hypothesis import given
 from spamlstm.learning.label import Label
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.rule import COPY_SECONDS, MOVE_SECONDS, FoundCopy, History, KnownCopy, infer_label
-from spamlstm.tracking.state import Departure, Pending
+from spamlstm.tracking.rule import (
+    COPY_SECONDS,
+    MOVE_SECONDS,
+    FoundCopy,
+    History,
+    KnownCopy,
+    infer_label,
+    known_copy,
+    status_of,
+)
+from spamlstm.tracking.state import CopyStatus, Departure, Pending
 
 INBOX, JUNK, FILED = FolderRole.INBOX, FolderRole.JUNK, FolderRole.FILED
 SPAM, HAM = (Label.SPAM, Pending.ALWAYS), (Label.HAM, Pending.ALWAYS)
@@ -228,3 +237,9 @@ def test_a_message_in_one_role_never_changes_its_label(before, between, last):
         if inferred.label is Label.HAM:
             assert found_roles - {JUNK}
         history = inferred.history
+
+
+@pytest.mark.parametrize("status", [one for one in CopyStatus if one is not CopyStatus.ARRIVED])
+def test_the_status_of_a_recorded_copy_is_kept(status):
+    """A copy that is read from its record, and recorded again unchanged, has the same status."""
+    assert status_of(known_copy(("", 1), FILED, status=status, since=THEN), FILED) is status

@@ -24,7 +24,16 @@ from spamlstm.filtering.failures import emit
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.rule import CopyKey, FoundCopy, History, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import (
+    CopyKey,
+    FoundCopy,
+    History,
+    Inference,
+    KnownCopy,
+    infer_label,
+    known_copy,
+    status_of,
+)
 from spamlstm.tracking.state import CopyStatus, Pending
 
 
@@ -175,9 +184,7 @@ def _is_filed(history: History, here: Mapping[CopyKey, tuple[AccountFolder, Acco
 
 
 def _known(folder: AccountFolder, copy: AccountCopy) -> KnownCopy:
-    role = FolderRole.INBOX if copy.status is CopyStatus.UNFILED else folder.role
-    is_open, was_moved = copy.status is CopyStatus.OPEN, copy.status is CopyStatus.MOVED
-    return KnownCopy((folder.name, copy.uid), role, copy.since, is_open=is_open, was_moved=was_moved)
+    return known_copy((folder.name, copy.uid), folder.role, status=copy.status, since=copy.since)
 
 
 def _found(folder: AccountFolder, copy: AccountCopy) -> FoundCopy:
@@ -188,11 +195,7 @@ def _found(folder: AccountFolder, copy: AccountCopy) -> FoundCopy:
 
 def _recorded(folder: AccountFolder, copy: AccountCopy, after: KnownCopy) -> AccountCopy:
     """Return the record of a copy after a comparison."""
-    status = CopyStatus.MOVED if after.was_moved else CopyStatus.SETTLED
-    if folder.role is not after.role:
-        status = CopyStatus.UNFILED
-    elif after.is_open:
-        status = CopyStatus.OPEN
+    status = status_of(after, folder.role)
     # The original of an open copy may leave later. Only then it is known that a filter moved the message.
     kept = copy.flags & RemoteFlag.FILED if status is CopyStatus.OPEN else RemoteFlag.NONE
     return replace(copy, status=status, since=after.since, flags=copy.flags & ~UNCOMPARED | kept)

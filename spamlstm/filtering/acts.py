@@ -9,7 +9,7 @@ until both cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) 
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from spamlstm import __version__
@@ -122,24 +122,9 @@ def plan(
     if part == "cur" and name.info is None:
         name = name.within(part, separator=separator_in(folder))
     if letter:
-        name = with_keyword(name, letter)
+        name = name.with_keyword(letter)
     target = folder.entry(part, str(name.fitting()))
     return Plan(tuple(planned), Transfer(source, expected, target, content))
-
-
-def with_keyword(name: Name, letter: str) -> Name:
-    """Return `name` with the flag or keyword `letter` added."""
-    info = name.info if name.info is not None and name.info.startswith("2,") else "2,"
-    letters, comma, more = info[2:].partition(",")
-    return replace(name, info="2," + "".join(sorted({*letters, letter})) + comma + more)
-
-
-def without_keyword(name: Name, letter: str) -> Name:
-    """Return `name` without the flag or keyword `letter`."""
-    if name.info is None or not name.info.startswith("2,"):
-        return name
-    letters, comma, more = name.info[2:].partition(",")
-    return replace(name, info="2," + letters.replace(letter, "") + comma + more)
 
 
 def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | None) -> Name:

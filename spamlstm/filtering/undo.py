@@ -8,7 +8,7 @@ from typing import assert_never
 from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, TemporaryError, UserError
-from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, without_keyword
+from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform
 from spamlstm.filtering.batch import BATCH
 from spamlstm.filtering.failures import kind_of, sentence
 from spamlstm.filtering.journal import Journal
@@ -161,5 +161,5 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
 def _without_our_keyword(name: Name, folder: OpenFolder) -> Name:
     ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
     for letter, word in keywords.keyword_names(folder).items():
-        name = without_keyword(name, letter) if word.casefold() in ours else name
+        name = name.without_keyword(letter) if word.casefold() in ours else name
     return name

@@ -107,12 +107,12 @@ class Name:
     @property
     def flags(self) -> str:
         """The standard flags (upper-case letters), sorted, without duplicates."""
-        return "".join(sorted({letter for letter in self._letters if "A" <= letter <= "Z"}))
+        return "".join(sorted({letter for letter in self._split_letters()[0] if "A" <= letter <= "Z"}))
 
     @property
     def keywords(self) -> str:
         """The keyword letters (lower-case), sorted. The file `dovecot-keywords` of the folder lists their keywords."""
-        return "".join(sorted({letter for letter in self._letters if "a" <= letter <= "z"}))
+        return "".join(sorted({letter for letter in self._split_letters()[0] if "a" <= letter <= "z"}))
 
     def elsewhere(self, *, base: str, keywords: Mapping[str, str] | None = None) -> Self:
         """Return the name for another folder, with the new `base`.
@@ -123,9 +123,18 @@ class Name:
         info = self.info
         if info is not None and info.startswith("2,"):
             mapped = {(keywords or {}).get(letter, "") for letter in self.keywords}
-            _, comma, more = info[2:].partition(",")
-            info = "2," + "".join(sorted({*self.flags, *mapped})) + comma + more
+            info = f"2,{''.join(sorted({*self.flags, *mapped}))}{self._split_letters()[1]}"
         return replace(self, base=base, fields=self._without("U="), info=info)
+
+    def with_keyword(self, letter: str) -> Self:
+        """Return the name with the keyword letter `letter` added."""
+        letters, more = self._split_letters()
+        return replace(self, info=f"2,{''.join(sorted({*letters, letter}))}{more}")
+
+    def without_keyword(self, letter: str) -> Self:
+        """Return the name without the keyword letter `letter`."""
+        letters, more = self._split_letters()
+        return replace(self, info=f"2,{letters.replace(letter, '')}{more}") if letter in letters else self
 
     def rewritten(self, *, base: str, size: int, wire_size: int) -> Self:
         """Return the name for a new file in the same folder.
@@ -162,10 +171,12 @@ class Name:
                 break
         return name
 
-    @property
-    def _letters(self) -> str:
-        # Other programs store their own data after a second comma.
-        return self.info[2:].partition(",")[0] if self.info and self.info.startswith("2,") else ""
+    def _split_letters(self) -> tuple[str, str]:
+        """Return the letters for flags and keywords, and the data that other programs store after a second comma."""
+        if self.info is None or not self.info.startswith("2,"):
+            return "", ""
+        letters, comma, more = self.info[2:].partition(",")
+        return letters, comma + more
 
     def _without(self, *keys: str) -> tuple[str, ...]:
         return tuple(field for field in self.fields if not field.startswith(keys))

@@ -226,7 +226,7 @@ def retrain_command(
 
     If a step after the change of the model fails, such as removing old models, the exit status is 75.
     """
-    from spamlstm.cli.model import retrain_model
+    from spamlstm.cli.retrain import retrain_model
 
     return retrain_model(
         now=now,

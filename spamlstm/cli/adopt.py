@@ -30,8 +30,8 @@ from spamlstm.cli.terminal import (
 )
 from spamlstm.config.locations import labels_dir
 from spamlstm.errors import ExitStatus, reading
-from spamlstm.learning import bootstrap, survey
-from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
+from spamlstm.learning import adoption, survey
+from spamlstm.learning.adoption import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
@@ -107,15 +107,15 @@ def learn_mailbox(
             found = survey.survey_mailbox(mail, known=known, now=time.time(), progress=tell)
         if mail.is_exhausted():
             note(f"{mailbox}: the newest messages were read, up to the limits of size and time")
-        bootstrap.check_evidence(found, where=mailbox)
+        adoption.check_evidence(found, where=mailbox)
         with open_labels(store, dry_run=dry_run) as labels:
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "scored", len(found.samples)) as tell:
-                adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
-            correspondents = bootstrap.adopt_correspondents(trainer, mail.written(), source=source)
+                adopted = adoption.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
+            correspondents = adoption.adopt_correspondents(trainer, mail.written(), source=source)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
-                conclusion = bootstrap.learn_adopted(trainer, classifier, progress=tell)
-            unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
+                conclusion = adoption.learn_adopted(trainer, classifier, progress=tell)
+            unlabelled = adoption.judge_unlabelled(found, classifier, trainer.layer)
             before, after = (judge_reference_mail(classifier, layer) for layer in (None, trainer.layer))
     report = AdoptReport(
         mailbox,
@@ -141,7 +141,7 @@ def undo_adoption(
     store = labels_dir(existing_state(state), chosen.config.learning.labels, chosen.source)
     with open_labels(store, dry_run=dry_run) as labels:
         rescore_labels(labels, classifier)
-        number = bootstrap.forget_adopted(Trainer(labels, tell=note), source=chosen.source)
+        number = adoption.forget_adopted(Trainer(labels, tell=note), source=chosen.source)
     if json:
         print_json({"removed": number, "dry_run": dry_run})
     else:

@@ -4,13 +4,13 @@ import contextlib
 import os
 
 import pytest
-from test_bootstrap import letter
+from test_adoption import letter
 from test_survey import OLD, look, put
 from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import Config, PolicyConfig
 from spamlstm.features.sender_identity import name_key
-from spamlstm.learning import bootstrap, label_rows, sent_mail
+from spamlstm.learning import adoption, label_rows, sent_mail
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
@@ -139,20 +139,20 @@ def test_adoption_of_sent_mail(tmp_path, classifier, labels, monkeypatch):
         if name == "old":
             os.utime(sent, (1e9, 1e9))
     monkeypatch.setattr(sent_mail, "MOST_MESSAGES", 2)
-    bootstrap.adopt_labels(trainer, classifier, look(root).samples, source=str(root), progress=lambda _: None)
+    adoption.adopt_labels(trainer, classifier, look(root).samples, source=str(root), progress=lambda _: None)
     with OpenMaildir.open(str(root)) as mailbox:
         for _ in range(2):
             assert (
-                bootstrap.adopt_correspondents(trainer, MaildirMail(mailbox, FolderNames()).written(), source=str(root))
+                adoption.adopt_correspondents(trainer, MaildirMail(mailbox, FolderNames()).written(), source=str(root))
                 == 2
             )
-    bootstrap.learn_adopted(trainer, classifier, progress=lambda _: None)
+    adoption.learn_adopted(trainer, classifier, progress=lambda _: None)
     trainer.catch_up()
     assert trainer.layer.correspondents.written == {name_key(f"{name}.example") for name in ("one", "two")}
     one = PROVEN.replace(b"x.org", b"one.example") + UNSURE.replace(b"ann@x.org", b"ann@one.example")
     known = trainer.layer.correspondents.evidence(classifier.assess(one).sender)
     assert known[:4] == (0, 0, 0, True)
-    bootstrap.forget_adopted(trainer, source=str(root))
+    adoption.forget_adopted(trainer, source=str(root))
     assert trainer.layer.correspondents.written == labels.written_names.all() == frozenset()
     assert trainer.layer.dump() == PersonalLayer().dump()
 

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from test_survey import NOW, OLD, look, put
 
-from spamlstm.learning import bootstrap
+from spamlstm.learning import adoption
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, learned_layer
@@ -38,8 +38,8 @@ def root(tmp_path):
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
     found = look(root, labelled=labels.labelled_by_user())
-    taken = bootstrap.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
-    return taken, bootstrap.learn_adopted(Trainer(labels), classifier, progress=lambda _: None)
+    taken = adoption.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
+    return taken, adoption.learn_adopted(Trainer(labels), classifier, progress=lambda _: None)
 
 
 def all_of(labels) -> list[tuple]:
@@ -86,7 +86,7 @@ def test_twice_is_once(root, tmp_path, classifier):
 @pytest.mark.parametrize("groups", [0, 1, 5, 9])
 def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
     """After Ctrl-C behind any batch, what was done is kept, and the end result is the same."""
-    monkeypatch.setattr(bootstrap, "BATCH", 8)
+    monkeypatch.setattr(adoption, "BATCH", 8)
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
         adopted(root, labels, classifier)
         wanted = all_of(labels)
@@ -121,7 +121,7 @@ def test_undo_leaves_the_user_s_labels(root, tmp_path, classifier):
             trainer.add_label(raw, label, prior=0.0, model="tiny-1")
         taken, _ = adopted(root, labels, classifier)
         assert taken.new == 0
-        undone = bootstrap.forget_adopted(trainer, source=str(root))
+        undone = adoption.forget_adopted(trainer, source=str(root))
         assert undone == 77
     assert scores(state) == scores(tmp_path / "straight")
 
@@ -139,7 +139,7 @@ def test_undo_of_one_of_two(root, tmp_path, classifier):
         adopted(other, labels, classifier)
         assert labels.adopted() == 100
         trainer = Trainer(labels)
-        assert bootstrap.forget_adopted(trainer, source=str(root)) == 80
+        assert adoption.forget_adopted(trainer, source=str(root)) == 80
         assert all_of(labels) == wanted
     assert scores(tmp_path / "state") == scores(tmp_path / "alone")
 

@@ -14,7 +14,7 @@ from spamlstm.maildir.names import is_maildir
 from spamlstm.wording import in_shell
 
 
-def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool = False) -> Config:
+def choose(named: Path | None, maildirs: Sequence[Path], *, dry_run: bool) -> Config:
     """Return the configuration from the file `named`, or from the default file.
 
     If `maildirs` are given, the configuration is limited to these Maildirs, each with the settings of the section that

@@ -123,14 +123,14 @@ def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
     return bool(holders) and not any(_users(holder) <= trusted for holder in holders)
 
 
-def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
+def _locks() -> Iterator[list[str]]:
     """Yield the fields of each row of `/proc/locks`.
 
     A row looks like `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`. A row with `->` belongs to a process that
     waits for a lock.
     """
     try:
-        text = table.read_text("utf-8", "replace")
+        text = Path("/proc/locks").read_text("utf-8", "replace")
     except OSError:
         return
     yield from map(str.split, text.splitlines())

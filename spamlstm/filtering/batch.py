@@ -87,7 +87,6 @@ class Pass:
     guard: CrashGuard
     reader: DeliveryReader
     layer_of: "Callable[[str], PersonalLayer | None]"
-    readers: int | None
     beat: Callable[[], None]
     stop: Callable[[], bool]
 
@@ -98,7 +97,6 @@ class Pass:
         judged = self.classifier.classify_many(
             mails,
             layer_of=lambda item: self.layer_of(item.candidate.maildir),
-            readers=self.readers,
             beat=self.beat,
         )
         more = True

@@ -136,13 +136,8 @@ def is_settled(changed_ns: int, *, now: float) -> bool:
     return past > _SETTLED_NS or past < -DAY * 1e9
 
 
-def list_candidates(mailbox: OpenMaildir, part: Part) -> list[Candidate]:
-    """Return the messages in new or cur of an inbox, sorted by name. This is mostly the order of delivery."""
-    return _candidates(mailbox.path, part, _files(mailbox, part))
-
-
 def _candidates(maildir: str, part: Part, files: Mapping[str, tuple[str, int]]) -> list[Candidate]:
-    """Return the candidates for some of `_files`, sorted by name."""
+    """Return the candidates for some of `_files`, sorted by name. This is mostly the order of delivery."""
     ordered = sorted(files.items(), key=lambda file: file[1][0])
     # No file name contains a slash, so a slash in the key precedes an inode.
     return [Candidate(maildir, part, name, inode, shares_base="/" in key) for key, (name, inode) in ordered]

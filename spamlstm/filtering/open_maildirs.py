@@ -9,7 +9,7 @@ from spamlstm.maildir.opened import OpenMaildir
 class OpenMaildirs(Closable):
     """The Maildirs that are open for one visit. Each Maildir is opened at its first use. Used only in one thread."""
 
-    def __init__(self, open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open) -> None:
+    def __init__(self, open_maildir: Callable[[str], OpenMaildir]) -> None:
         self._open = open_maildir
         self._maildirs: dict[str, OpenMaildir] = {}
 

@@ -71,7 +71,6 @@ class Pipeline:
         classifier: Judge,
         journal: Journal,
         counters: Counters,
-        readers: int | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         layer_of: "Callable[[str], PersonalLayer | None]" = lambda _maildir: None,
@@ -102,7 +101,6 @@ class Pipeline:
             recovery=self._recovery,
             guard=self._guard,
             layer_of=layer_of,
-            readers=readers,
             beat=beat,
         )
         self._reader = partial(

@@ -40,9 +40,7 @@ class LabelStore:
     All methods raise DataError if the store is damaged, and TemporaryError if it cannot be read or written now.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time, shown: str = "memory"
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, shown: str, clock: Callable[[], float] = time.time) -> None:
         """Use an open database. `shown` is the name of the database in error messages."""
         self._database = LabelDatabase(connection, shown)
         self._connection = connection

@@ -4,7 +4,6 @@ Only the recipients of new sent messages are read. No labels are inferred from s
 """
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from spamlstm.learning.sent_mail import newest, written_names
@@ -25,7 +24,7 @@ class SentFolders:
     Only the thread of the tracker may use an instance.
     """
 
-    def __init__(self, label_stores: LabelStores, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, label_stores: LabelStores, *, clock: Callable[[], float]) -> None:
         self._label_stores = label_stores
         self._clock = clock
         self._read: dict[str, tuple[Folder, ...]] = {}

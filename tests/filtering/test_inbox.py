@@ -11,9 +11,8 @@ import pytest
 from interruption import Interruption
 
 from spamlstm.config import CatchUp
-from spamlstm.filtering.inbox import is_settled, list_candidates
+from spamlstm.filtering.inbox import is_settled
 from spamlstm.maildir.folder_walk import folders
-from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 
 
@@ -228,8 +227,7 @@ def test_listed_is_in_order(inbox):
     one = inbox()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
-    listed = list_candidates(on_disk.opened(one.root).mailbox, "new")
-    assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
+    assert bases(one.pipeline.scan(one.root)) == ["1", "2", "3"]
 
 
 def test_a_copy_in_another_folder_is_left_to_its_user(inbox):

@@ -176,10 +176,10 @@ def _status(results: _Results) -> ExitStatus:
 
 
 def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> _Named:
-    """Return what identifies a message, given by a content id, its file, the path or name of its file before or
-    after an act, or its Message-ID.
+    """Return what identifies the message that the user named.
 
-    Raises NoInputError if the file cannot be read.
+    `message` is a content id, a Message-ID, a file, or the path or name of a file before or after an act. Raises
+    NoInputError if the file cannot be read.
     """
     if is_content_id(message):
         return _Named((message,), b"", "")

@@ -130,7 +130,8 @@ class DaemonStatus:
     """The thresholds in force, or None if they are unknown."""
     reloads: int = 0
     load_errors: dict[str, str] = field(default_factory=dict)
-    """The reason of the last failed reload (`reload`) or loading of a changed model (`model`), until one succeeds."""
+    """The reason of the last failed reload (`reload`), opening of listeners (`listeners`) or loading of a changed model
+    (`model`), until it succeeds."""
     errors: int = 0
     """Number of unexpected errors that did not stop the loop."""
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)

@@ -3,8 +3,9 @@
 An act is unsettled while its result is unknown. To settle an act is to find out its result on disk and to complete or
 undo the act.
 
-A new action needs a member of `Action`, a case in `plan` and a case in `undo`. mypy reports an error (`assert_never`)
-until both cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) uses only `wanted_actions`.
+A new action needs a member of `Action`, and cases in `plan`, `filtering.undo` and `cli.config`. mypy reports an error
+(`assert_never`) until these cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) uses only
+`wanted_actions`.
 """
 
 import logging

@@ -122,9 +122,11 @@ class MaildirMail:
             opened = self.mailbox.folder(folder.name)
             try:
                 for entry, stored, is_large in _dated(opened):
+                    if is_large:
+                        found.large += 1
+                        continue
                     flags = Name.parse(entry.name).flags
-                    found.large += is_large
-                    found.messages += [] if is_large else [ListedMail(MaildirMessage(entry), role, flags, stored)]
+                    found.messages.append(ListedMail(MaildirMessage(entry), role, flags, stored))
             except OSError as error:
                 found.unreadable.append((opened.path, reason_of(error)))
         return found

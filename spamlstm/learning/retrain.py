@@ -200,7 +200,7 @@ class _Retraining:
         return self._finished(report, taken)
 
     def _too_few(self, taken: Snapshot) -> str:
-        """Return the reason not to train if labels contradict each other, or ''."""
+        """Return the reason not to train if too few labels agree with their near-duplicates, or ''."""
         counts = taken.counts()
         if min(counts.values()) >= FEWEST:
             return ""

@@ -187,7 +187,7 @@ class Trainer:
         return self._last - self.labels.saved_layers.last_row() >= KEEP_EVERY
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the layer (13 MB) if `is_worth_keeping`, so that the next start has less to learn.
+        """Save the layer (14 MB) if `is_worth_keeping`, so that the next start has less to learn.
 
         If `always`, save the layer even if it learned only one row after the last saved layer.
         """

@@ -47,8 +47,9 @@ class HistoryReader:
     ) -> JournaledHistory:
         """Return the history of a message. `now` are the keys of its current files, and `time` is the current time.
 
-        `since` is the result of `reflected` for the Maildir, if known. An act before it is in the history if no visit
-        has found its file: its user may have moved it while the folders were read.
+        `since` is the result of `reflected` for the Maildir, if known. The history has all later acts. It has an
+        earlier act if the act is recent or the mailbox state still has the file under its name before the act, because
+        the user may have moved the message while the folders were read.
         """
         copies = {
             key_of(folder, file): _known(folder, file)

@@ -24,13 +24,13 @@ class Imports:
     def add(self, maildir: str, number: int) -> None:
         """Count messages that have come to a junk folder.
 
-        A negative number is that of files that were never read and have left another folder, because their messages may
-        be the unknown ones.
+        `number` is negative for files that were never read and have left another folder, because their messages may be
+        the unknown messages in the junk folder.
         """
         self._levels[maildir] = min(self._level(maildir) + number, 2.0 * MOST_MOVED), self._clock()
 
     def take_back(self, maildir: str) -> None:
-        """Do not count a message that has come to a junk folder any more, because it is known."""
+        """Subtract a message that `add` has counted and that turned out to be known."""
         if self._level(maildir) > 0:
             self.add(maildir, -1)
 

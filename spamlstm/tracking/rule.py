@@ -3,8 +3,8 @@
 A message may have several files, called copies: the user copied it, a mail program fetched it again, or a mail rule
 stores each message twice. A label follows only from a move. A move takes a copy away from a folder of one role and
 brings a copy to a folder of another role, in one step (a rename) or in two (a copy, later the removal of the original).
-A copy whose original stays is not a move. Nor is the removal of one copy beside the delivery of another: the evidence
-of the files tells these apart, see `spamlstm.maildir.file_evidence`. All functions here are pure.
+A copy whose original stays is not a move. The removal of one copy and the delivery of another are not a move either;
+the evidence of the files distinguishes them from a move, see `spamlstm.maildir.file_evidence`. All functions are pure.
 """
 
 from collections.abc import Iterable, Sequence

@@ -26,8 +26,9 @@ class FolderVisit:
     folder: Folder
     is_new: bool
     left_ns: int = -1
-    """If the folder was ignored or out of reach for a while: its files with a ctime up to this time, in nanoseconds
-    since 1970, were in it before. A move changes the ctime of a file, a renamed folder does not."""
+    """For a folder that was ignored or missing for a while, the time of its last change until then, in nanoseconds
+    since 1970, otherwise -1. Files with a ctime up to this time were in the folder already. A move changes the ctime of
+    a file; renaming the folder does not."""
 
     @property
     def opened(self) -> OpenFolder:
@@ -60,7 +61,7 @@ class VisitWork:
     answered: set[CopyKey] = field(default_factory=set)
     """Files that were answered since the last visit."""
     contents: set[str] = field(default_factory=set)
-    """The content ids of the messages of these files."""
+    """The content ids of the messages of the files in `changed`."""
     discarded: DiscardedMail | None = None
     """The files that lately came to ignored folders. They are not read here."""
     visited: float = 0.0

@@ -46,11 +46,11 @@ class MoveRecovery:
         the folder was gone at the last visit of the account.
         """
         moves = self._records.moves()
-        said = moved or {}
-        self._record([(one, said[one.id], one.target_validity) for one in moves if one.id in said], [])
+        reported = moved or {}
+        self._record([(one, reported[one.id], one.target_validity) for one in moves if one.id in reported], [])
         groups: dict[tuple[int, int], list[BegunMove]] = defaultdict(list)
         for one in moves:
-            if one.id not in said:
+            if one.id not in reported:
                 groups[one.mail.folder, one.mail.target].append(one)
         for (source, target), group in groups.items():
             folders = self._records.folder(source), self._records.folder(target)

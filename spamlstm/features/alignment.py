@@ -7,14 +7,14 @@ organisation in From. Such facts have the same meaning across servers and years.
 import re
 from collections.abc import Iterator
 
+from spamlstm.features.audience import AUDIENCE, audience_facts
 from spamlstm.features.brands import belongs, brands_in
-from spamlstm.features.domains import FREEMAIL, organisational_domain
+from spamlstm.features.domains import FREEMAIL
 from spamlstm.features.links import LINKS, Targets, link_facts, shown_host
 from spamlstm.features.normalise import normalise
 from spamlstm.features.organisations import OWNERS, Organisations
 from spamlstm.features.route import Route
-from spamlstm.features.style import Fact, bucket
-from spamlstm.message.headers import MAX_VALUE
+from spamlstm.features.style import Fact
 from spamlstm.message.message import Message, address
 
 _PEOPLE = ("none", "same", "own", "service", "free", "other")
@@ -22,7 +22,7 @@ _AUTH = ("absent", "pass", "fail", "soft", "none", "error")
 
 # Trained models have token ids in this order.
 ALIGNMENT: dict[str, tuple[str, ...]] = {
-    "from": ("none", "org", "free", "own", "self", "claimed"),
+    "from": ("none", "org", "free", "own", "self", "claimed", "relay"),
     "name": ("none", "match", "address", "foreign", "plain"),
     "local": ("none", "noreply", "role", "odd", "plain"),
     "domain": ("none", "plain", "odd", "long", "idn", "number"),
@@ -36,13 +36,7 @@ ALIGNMENT: dict[str, tuple[str, ...]] = {
     "dkim": (*_AUTH, "aligned"),
     "dmarc": ("absent", "pass", "fail", "none"),
     **LINKS,
-    "to": ("none", "one", "few", "many", "hidden", "absent"),
-    "greet": ("no", "subject", "body"),
-    "list": ("none", "list", "bulk", "claimed"),
-    "leave": ("none", "same", "signer", "service", "other", "mail"),
-    "oneclick": ("yes",),
-    "feedback": ("yes",),
-    "thread": ("new", "reply", "forged", "claimed"),
+    **AUDIENCE,
 }
 
 # These patterns are for addresses in lower case.
@@ -51,7 +45,6 @@ _ROLE = re.compile(
 )
 _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder")
 _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
-_LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 # Digits between letters, long numbers, or five consonants in a row. Letters that stand for one sound or often begin and
 # end words count as one, because many words have more in a row: Wirtschaft, Hauptstrasse, lightspeed. The lookahead
 # is faster where there are no five consonants.
@@ -59,14 +52,11 @@ _RANDOM = re.compile(
     r"[a-z]\d+[a-z]|\d{4,}"
     r"|(?=[bcdfghjklmnpqrstvwxz]{5})(?>sch|[cgpst]h|ck|st|[bcdfghjklmnpqrstvwxz]){5}"
 )
-_ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
-_IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
 # No public name ends in these. Machines have such names in the network of their organisation.
 _PRIVATE_ZONES = frozenset(("", *"localhost localdomain local lan home internal intranet corp mail arpa".split()))
 # Brands in disguise are searched for in the first characters of the name and the subject.
 _MAX_NAMES = 500
 _SIGNERS = ("same", "own", "service", "free", "other")
-_NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
 def alignment(message: Message, targets: Targets, route: Route) -> list[Fact]:
@@ -76,13 +66,15 @@ def alignment(message: Message, targets: Targets, route: Route) -> list[Fact]:
         *_sender(message, organisations),
         *_authentication(organisations),
         *link_facts(message, targets, organisations.link_owners),
-        *_audience(message, organisations),
+        *audience_facts(message, organisations),
     ]
 
 
 def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     sender = message.sender
     local, _, host = sender.partition("@")
+    # The name, the subject and the reply address of relayed mail may be those of its writer.
+    is_relayed = organisations.is_relayed
     if not sender:
         yield "from", "none"
     elif sender == organisations.recipient or organisations.sender == (organisations.own or None):
@@ -90,16 +82,18 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
         is_self = sender == organisations.recipient
         yield "from", "claimed" if not organisations.is_proven else "self" if is_self else "own"
     else:
-        yield "from", "free" if organisations.sender in FREEMAIL else "org"
-    yield "name", _name(message.sender_name, sender, organisations.sender)
+        yield "from", "relay" if is_relayed else "free" if organisations.sender in FREEMAIL else "org"
+    name = _name(message.sender_name, sender, organisations.sender)
+    yield "name", "plain" if is_relayed and name != "none" else name
     yield "local", _local(local)
     yield "domain", _domain(organisations.sender, host)
     yield "zone", _zone(host)
-    yield "reply", _reply(address(message.first.get("reply-to", "")), sender, organisations)
+    reply = _reply(address(message.first.get("reply-to", "")), sender, organisations)
+    yield "reply", "service" if is_relayed and reply in ("same", "other") else reply
     identity = message.first.get("message-id", "")
     yield "id", _identity(identity.strip("<> "), organisations)
     # A brand in the name or subject is foreign if it is not the organisation in From.
-    if brands := _brands(f"{message.sender_name[:100]}\n{message.subject}"):
+    if not is_relayed and (brands := _brands(f"{message.sender_name[:100]}\n{message.subject}")):
         owned = organisations.sender and any(belongs(brand, organisations.sender) for brand in brands)
         yield "brand", "own" if owned else "foreign"
     if (via := organisations.owner(organisations.route.host, signers=True)) != "none":
@@ -195,59 +189,3 @@ def _authentication(organisations: Organisations) -> Iterator[Fact]:
         yield "sign", next((owner for owner in _SIGNERS if owner in owners), "none")
     for method in ("spf", "dkim", "dmarc"):
         yield method, organisations.result(method)
-
-
-def _audience(message: Message, organisations: Organisations) -> Iterator[Fact]:
-    first = message.first
-    to = first.get("to")
-    if to is None:
-        yield "to", "absent"
-    elif "undisclosed" in to.lower() or "unlisted" in to.lower():
-        yield "to", "hidden"
-    else:
-        recipients = to.count("@") + first.get("cc", "").count("@")
-        yield "to", bucket(recipients, (1, "none"), (2, "one"), (6, "few"), last="many")
-    yield "greet", _greeting(message, organisations)
-    if "list-id" in first or "list-post" in first or "mailing-list" in first:
-        yield "list", "list" if organisations.is_list_proven else "claimed"
-    else:
-        yield "list", "bulk" if "list-unsubscribe" in first or "bulk" in first.get("precedence", "").lower() else "none"
-    if hosts := organisations.leave_hosts:
-        owner = organisations.owner(hosts[0], signers=True)
-        yield "leave", owner if owner in ALIGNMENT["leave"] else "other"
-    else:
-        yield "leave", "mail" if "mailto" in organisations.leave else "none"
-    if "list-unsubscribe-post" in first:
-        yield "oneclick", "yes"
-    if "feedback-id" in first:
-        yield "feedback", "yes"
-    yield "thread", _thread(message, organisations)
-
-
-def _thread(message: Message, organisations: Organisations) -> str:
-    """Return whether the message answers mail that the recipient could have written or read.
-
-    Anybody can write In-Reply-To and References. They count if they name the recipient's domain, or if the mailing list
-    in List-Id is proven.
-    """
-    earlier = f"{message.first.get('in-reply-to', '')} {message.first.get('references', '')}"[-MAX_VALUE:]
-    if not earlier.strip():
-        return "forged" if _ANSWER.match(message.subject.strip()) else "new"
-    home = organisational_domain(organisations.recipient)
-    if home and any(organisational_domain(host) == home for host in _IDENTITY_HOST.findall(earlier)):
-        return "reply"
-    return "reply" if organisations.is_list_proven else "claimed"
-
-
-def _greeting(message: Message, organisations: Organisations) -> str:
-    """Return where a name of the recipient occurs: 'subject', 'body' (near the top of the text), or 'no'."""
-    names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
-    names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))
-    names -= _NO_NAMES
-    if not names:
-        return "no"
-    for place, text in (("subject", message.subject[:1000]), ("body", message.text[:400])):
-        low = text.lower()
-        if any(name in low for name in names):
-            return place
-    return "no"

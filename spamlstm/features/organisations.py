@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable
 
 from spamlstm.features.authentication import received_spf
 from spamlstm.features.brands import have_brand_in_common
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, organisational_domain
+from spamlstm.features.domains import ALIAS_SERVICES, FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, organisational_domain
 from spamlstm.features.route import Route
+from spamlstm.features.sender_identity import is_relay, sender_identity
 from spamlstm.message.charset import decode_words
 from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message, address
@@ -38,9 +39,11 @@ class Organisations:
     def __init__(self, message: Message, route: Route) -> None:
         self.sender = organisational_domain(message.sender)
         # Only the entry hop and To are the same before and after local delivery. Delivered-To and the like are not.
-        self.recipient = route.recipient or address(message.first.get("to", ""))
+        self.to = address(message.first.get("to", ""))
+        self.recipient = route.recipient or self.to
+        self._message = message
         own = organisational_domain(self.recipient)
-        self.own = "" if own in FREEMAIL else own
+        self.own = "" if own in FREEMAIL or is_relay(self.recipient) else own
         self.route = route
         self.results = route.results
         if not any(result.method == "spf" for result in self.results):
@@ -64,6 +67,24 @@ class Organisations:
             dmarc = self.result("dmarc")
             return dmarc == "pass" or (dmarc in ("absent", "none") and self.proves(self.sender))
         return not self.route.entry or self.sender == self.route.host
+
+    @property
+    def is_relayed(self) -> bool:
+        """Return whether a marketplace passed on the message of a member, or an alias service one to a user of its own.
+
+        Anybody can have an address at an alias service and write from it, but only to its users as the service. The
+        sender must be proven, and be the only one.
+        """
+        if not is_relay(self._message.sender):
+            return False
+        if self._message.sender.rpartition("@")[2] in ALIAS_SERVICES and not is_relay(self.to):
+            return False
+        identity = sender_identity(self._message, self.route)
+        return (
+            identity is not None
+            and identity.name == self._message.sender
+            and (not identity.is_by_host or self.route.host == self.sender)
+        )
 
     def proves(self, owner: str) -> bool:
         """Return whether the receiving server proved that a message comes from `owner`."""

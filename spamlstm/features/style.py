@@ -10,6 +10,7 @@ from string import ascii_letters, ascii_uppercase
 
 from spamlstm.features.disguise import foreign
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.file_names import FILE_KINDS, KIND_BY_ENDING, ending, file_kinds
 from spamlstm.features.header_value import server_name
 from spamlstm.features.hop import UNKNOWN, Client
 from spamlstm.features.route import Route
@@ -32,7 +33,7 @@ STYLE: dict[str, tuple[str, ...]] = {
     "hidden": ("little", "much", "pieces"),
     "preheader": ("yes",),
     "script": ("yes",),
-    "file": ("document", "archive", "page", "program", "image", "calendar", "message", "other"),
+    "file": FILE_KINDS,
     "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
     "subject": ("none", "long", "encoded", "shouting", "excited", "picture"),
     "unread": ("encrypted", "archive", "pdf", "office", "image"),
@@ -50,17 +51,6 @@ _MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun J
 _BEFORE_1970 = date(1970, 1, 2).toordinal() * 86400
 # The values for the first word of `Message.structure`, a multipart or text subtype.
 _PARTS = {"html": "page", **{name: name for name in "plain alternative related mixed signed report".split()}}
-_FILES = {
-    "document": "pdf doc docx docm xls xlsx xlsm xlsb xlam ppt pptx pptm rtf odt ods odp txt csv",
-    "archive": "zip rar 7z gz tgz bz2 xz iso img vhd vhdx wim cab arj ace z",
-    "page": "html htm shtml xhtml xht mht mhtml svg",
-    "program": "exe scr com bat cmd js jse vbs vbe wsf wsh jar jnlp lnk url ps1 psm1 msi msix appx msc cpl dll xll pif"
-    " hta apk one rdp",
-    "image": "gif jpg jpeg png bmp webp tif tiff heic heif avif",
-    "calendar": "ics vcf",
-    "message": "eml msg patch diff asc p7s sig",
-}
-_FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
 # Hidden text of at least _MIN_PIECES lines with fewer than _MAX_PIECE characters each is in pieces.
 _MIN_PIECES, _MAX_PIECE = 6, 16
 _ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}
@@ -185,7 +175,7 @@ def _content(message: Message) -> Iterator[Fact]:
         yield "preheader", "yes"
     if page.scripts:
         yield "script", "yes"
-    for kind in sorted({_file(part.name, part.type) for part in message.attachments}):
+    for kind in sorted({kind for part in message.attachments for kind in file_kinds(part.name, part.type)}):
         yield "file", kind
     if kind := _unread(message, text):
         yield "unread", kind
@@ -221,13 +211,13 @@ def _unread(message: Message, length: int) -> str:
 
 
 def _unread_kind(name: str, mime_type: str) -> str:
-    ending = _ending(name)
+    end = ending(name)
     if _is_tnef(name, mime_type) or mime_type in _RTF_TYPES:
         return "office"
-    if mime_type == "application/pdf" or ending == "pdf":
+    if mime_type == "application/pdf" or end == "pdf":
         return "pdf"
-    kind = _FILE_BY_ENDING.get(ending)
-    if kind == "document" and ending not in _READ_DOCUMENTS:
+    kind = KIND_BY_ENDING.get(end)
+    if kind in ("document", "macros") and end not in _READ_DOCUMENTS:
         return "office"
     return "image" if kind == "image" or mime_type.startswith("image/") else kind or ""
 
@@ -245,17 +235,6 @@ def may_contain_letter(part: Part) -> bool:
 def is_picture(part: Part) -> bool:
     """Return whether a part is a picture, by its type or by the name of its file."""
     return _unread_kind(part.name, part.type) == "image"
-
-
-def _ending(name: str) -> str:
-    """Return the ending of the name of a file. Windows ignores dots and spaces at the end of a name."""
-    return name.lower().rstrip(". ").rpartition(".")[2]
-
-
-def _file(name: str, mime_type: str) -> str:
-    if kind := _FILE_BY_ENDING.get(_ending(name)):
-        return kind
-    return "image" if mime_type.startswith("image/") else "document" if mime_type == "application/pdf" else "other"
 
 
 def _letters(text: str) -> str:

@@ -28,6 +28,8 @@ MAX_ATTACHED_TEXT = 20_000
 # The most messages in attachments, one in another or side by side, and the most bytes of them together.
 MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 
+# At most this many characters of the name of a file are kept.
+_MAX_NAME = 200
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 _PAGES = (PartKind.PAGE, PartKind.OTHER_PAGE)
@@ -192,7 +194,7 @@ class MimeReader:
             return
         if kind is PartKind.SIGNED:
             mime_type = "application/pkcs7-mime"  # if only the name tells it
-        self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
+        self.parts.append(Part(mime_type[:100], _shortened(name), end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
         if kind is PartKind.MESSAGE:
@@ -322,6 +324,11 @@ class MimeReader:
             page = Page(page.visible, links=page.links)
         self.pages.append(page)
         self.shown.append(ShownText(page.visible, shown_as, self._alternative, self._choice, self._attached))
+
+
+def _shortened(name: str) -> str:
+    """Return the beginning and the end of a long name. The ending says what the file is."""
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME // 2] + name[-(_MAX_NAME // 2) :]
 
 
 def _not_multipart(content: dict[str, str]) -> dict[str, str]:

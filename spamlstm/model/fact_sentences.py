@@ -27,6 +27,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "own": "the From address belongs to the recipient's organisation",
         "self": "the From address is the recipient's own",
         "claimed": "the From address claims the recipient's organisation or address, and nothing proves it",
+        "relay": "the From address is of a marketplace or alias service that passes on other people's mail",
     },
     "name": {
         "none": "there is no display name in From",
@@ -135,10 +136,15 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "hidden": "the recipients are undisclosed",
         "absent": "there is no To header",
     },
+    "home": {
+        "name": "the sender's name shows the recipient's address or domain",
+        "subject": "the subject shows the recipient's address or domain",
+    },
     "greet": {
         "no": "the message does not name its recipient",
         "subject": "the subject names the recipient",
         "body": "the text names the recipient",
+        "address": "the message names the recipient only by the address",
     },
     "list": {
         "none": "the message is not from a mailing list",
@@ -231,6 +237,8 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "calendar": "a calendar entry or contact is attached",
         "message": "a message or signature is attached",
         "other": "a file of another kind is attached",
+        "macros": "a document of a kind made for macros is attached",
+        "disguised": "the name of an attached program or page hides what it is",
     },
     "letters": {
         "latin": "the text is in Latin letters",

@@ -342,6 +342,23 @@ MESSAGES: dict[str, bytes] = {
         "To: ann@example.com",
         "Subject: Re: beans",
     ),
+    "from an administrator": mail(
+        entry("a.example", "a.example [192.0.2.7]"),
+        "From: example.com admin <a@shop.org>",
+        "To: ann@example.com",
+        body="Dear ann@example.com,",
+    ),
+    "from a stranger": mail(
+        entry("a.example", "a.example [192.0.2.7]"), "To: ann@example.com", "Subject: ann@example.com"
+    ),
+    "from a marketplace": mail(
+        entry("mx1.allegro.pl", "mx1.allegro.pl [192.0.2.7]"),
+        results("dmarc=pass header.from=allegromail.pl"),
+        'From: "DPD (a@dpd.example, via Poczta Allegro)" <x@allegromail.pl>',
+        "Reply-To: a@dpd.example",
+        "To: ann@example.com",
+    ),
+    "attached to hide": attached("invoice.pdf.exe", "prices.xlsm"),
     "note to self": mail(
         entry("mx.example.com", "mx.example.com [192.0.2.1]"),
         results("dmarc=pass header.from=example.com; dkim=none; spf=softfail"),

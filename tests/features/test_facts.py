@@ -81,12 +81,111 @@ def test_facts_are_listed():
         ),
         ("From: P\u200bay\u200bPal <a@paypal.com>", "brand", "own"),
         ("From: a@example.com\nTo: undisclosed-recipients:;", "to", "hidden"),
+        ("From: Bob@Example.org mailbox <a@example.com>\nTo: bob@example.org", "home", "name"),
+        ("From: example.org admin <a@example.com>\nTo: bob@example.org", "home", "name"),
+        ("From: a@example.com\nTo: bob@example.org\nSubject: [example.org] is full", "home", "subject"),
+        ("From: a@example.com\nTo: bob@gmail.com\nSubject: bob@gmail.com is full", "home", "subject"),
+        (f"{OUTSIDE}\nFrom: a@example.org\nTo: bob@example.org\nSubject: example.org", "home", "subject"),
+        ("From: ex\u200bample.org <a@example.com>\nTo: bob@example.org", "home", "name"),
+        ("From: a@example.com\nTo: anna@example.org\nSubject: Hello Anna", "greet", "subject"),
+        ("From: a@example.com\nSubject: VS: money", "thread", "forged"),
+        ("From: a@example.com\nSubject: Odp: money", "thread", "forged"),
+        ("From: a@example.com\nSubject: RES: money", "thread", "forged"),
+        ("From: a@example.com\nSubject: Res: 12345 Hotel Adria", "thread", "new"),
+        ("From: a@example.com\nTo: anna@example.org\nSubject: Hello anna@example.org", "greet", "address"),
         ("From: a@example.com\nDate: nonsense", "date", "bad"),
     ],
 )
 def test_header(headers, name, value):
     """A header yields the fact that compares it with the sender."""
     assert facts_of(headers)[name] == value
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "From: a@example.org\nTo: bob@example.org\nSubject: example.org is down",
+        "From: a@example.com\nTo: bob@gmail.com\nSubject: gmail.com is down",
+        "From: a@example.com\nTo: bob@example.org\nSubject: Hello Bob",
+        "From: a@example.com\nSubject: example.org",
+        # Other addresses and domains
+        "From: nytimes.com <a@nytimes.com>\nTo: bob@times.com",
+        "From: a@example.com\nTo: ann@example.org\nSubject: joann@example.org.uk",
+        # Mail of the recipient, or of a list of the recipient's organisation
+        "From: bob@gmail.com\nTo: bob@gmail.com\nSubject: bob@gmail.com",
+    ],
+)
+def test_no_stranger_shows_the_address(headers):
+    """A colleague may name the own domain, anybody a mailbox provider, and the name alone is not the address."""
+    assert "home" not in facts_of(headers)
+
+
+@pytest.mark.parametrize(
+    ("text", "greet"),
+    [
+        ("Dear Anna,", "body"),
+        ("Dear anna@example.org, dear Anna,", "body"),
+        ("Dear anna@example.org,", "address"),
+        ("Dear customer,", "no"),
+        ("Thank you. " + "We keep what you told us. " * 5 + "Your address: anna@example.org", "no"),
+    ],
+)
+def test_greeting(text, greet):
+    """A greeting by name differs from one by the address, which every sender knows."""
+    assert facts_of("From: a@example.com\nTo: ANNA@example.org", text)["greet"] == greet
+    assert facts_of("From: a@example.com\nTo: anna@example.org <anna@example.org>", text)["greet"] == greet
+
+
+def relayed(
+    *,
+    results: str = "dmarc=pass header.from=allegromail.pl",
+    sender: str = '"PayPal (a@paypal.example)" <x@allegromail.pl>',
+    to: str = "ann@example.com",
+    entry: str = "from a.allegro.pl (a.allegro.pl [192.0.2.1]) by mx.example.com (Postfix) with ESMTP id 1; today",
+) -> tuple[str | None, ...]:
+    """Return the facts `from`, `name`, `reply` and `brand` of a message that a relay may have passed on."""
+    headers = (
+        f"Received: {entry}\nAuthentication-Results: mx.example.com; {results}\nTo: {to}\n"
+        f"From: {sender}\nReply-To: a@paypal.example\nSubject: PayPal"
+    )
+    found = facts_of(headers)
+    return tuple(map(found.get, ("from", "name", "reply", "brand")))
+
+
+RELAYED = ("relay", "plain", "service", None)
+STRANGER = ("org", "foreign", "other", "foreign")
+
+
+def test_a_marketplace_passes_on_mail_of_its_members():
+    """Mail of a proven marketplace may name another organisation. A forged one is a stranger like others."""
+    assert relayed() == RELAYED
+    assert relayed(results="dmarc=fail header.from=allegromail.pl") == STRANGER
+    assert relayed(results="dmarc=pass header.from=evil.example") == STRANGER
+    assert relayed(entry="by mx.example.com; today") == STRANGER
+    two_authors = '<a@evil.example>, "PayPal (a@paypal.example)" <x@allegromail.pl>'
+    assert "relay" not in relayed(sender=two_authors, results="dmarc=pass header.from=evil.example")
+
+
+def test_an_alias_service_passes_on_mail_to_its_users():
+    """Anybody can write from an address at an alias service, so its mail is relayed only if it goes to an alias."""
+    alias = {"sender": '"PayPal (a@paypal.example)" <x@duck.com>', "results": "dmarc=pass header.from=duck.com"}
+    assert relayed(to="ann@mozmail.com", **alias) == RELAYED
+    assert relayed(**alias) == STRANGER
+
+
+def test_a_seller_is_not_the_marketplace():
+    """A member of a marketplace of a brand does not have the name of the brand."""
+    seller = relayed(
+        sender='"Amazon Security" <x@marketplace.amazon.com>', results="dmarc=pass header.from=marketplace.amazon.com"
+    )
+    assert seller == RELAYED
+
+
+def test_users_of_an_alias_service_are_no_colleagues():
+    """Another user of the recipient's alias service is not of the recipient's organisation."""
+    own = "To: ann@simplelogin.co\nFrom: bob@simplelogin.co\nReferences: <1@x.simplelogin.co>"
+    found = facts_of(own)
+    assert (found["from"], found["thread"]) == ("org", "claimed")
 
 
 @given(

@@ -1,0 +1,61 @@
+"""What the name of an attached file says about it: its kind by the ending, and whether the name hides the kind."""
+
+import re
+from collections.abc import Iterator
+
+FILE_KINDS = (
+    "document", "archive", "page", "program", "image", "calendar", "message", "other", "macros", "disguised",
+)  # fmt: skip
+"""The values of the fact `file`. `macros` are documents that may contain a program."""
+
+_ENDINGS = {
+    "document": "pdf doc docx xls xlsx ppt pptx rtf odt ods odp txt csv",
+    "macros": "docm dotm xlsm xlsb xltm xlam pptm ppsm ppam",
+    "archive": "zip rar 7z gz tgz bz2 xz iso img vhd vhdx wim cab arj ace z",
+    "page": "html htm shtml xhtml xht mht mhtml svg",
+    "program": "exe scr com bat cmd js jse vbs vbe wsf wsh jar jnlp lnk url ps1 psm1 msi msix appx msc cpl dll xll pif"
+    " hta apk one rdp",
+    "image": "gif jpg jpeg png bmp webp tif tiff heic heif avif",
+    "calendar": "ics vcf",
+    "message": "eml msg patch diff asc p7s sig",
+}
+KIND_BY_ENDING = {end: kind for kind, ends in _ENDINGS.items() for end in ends.split()}
+"""The kind of a file by the ending of its name, in lower case without a dot."""
+
+# Kinds that run or open in the browser.
+_ACTIVE = ("program", "page")
+# Endings behind which a program or page hides. Reports of programs are often named `coverage.txt.html`.
+_PICTURES = frozenset("jpg jpeg png gif".split())
+_SHOWN = _PICTURES | frozenset("pdf doc docx xls xlsx ppt pptx rtf odt ods odp".split())
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\u2800\ufeff]")
+# Characters that turn the direction of the text, so that the ending is not shown last (Unicode Standard Annex 9).
+_DIRECTION = re.compile("[\u202d\u202e\u2066-\u2068]")
+_BLANKS = " \t\u00a0\u3000_."
+# At least so many blanks before the ending push it out of sight.
+_LONG_GAP = 8
+
+
+def ending(name: str) -> str:
+    """Return the ending of the name of a file. Windows ignores dots and spaces at the end of a name."""
+    return name.lower().rstrip(". ").rpartition(".")[2]
+
+
+def file_kinds(name: str, mime_type: str) -> Iterator[str]:
+    """Yield the kind of a file, a value in FILE_KINDS, and `disguised` if its name hides the kind."""
+    kind = KIND_BY_ENDING.get(ending(name))
+    if kind is None:
+        kind = "image" if mime_type.startswith("image/") else "document" if mime_type == "application/pdf" else "other"
+    yield kind
+    if kind in _ACTIVE and _is_disguised(name):
+        yield "disguised"
+
+
+def _is_disguised(name: str) -> bool:
+    """Return whether the name of a program or page looks like that of another kind, as in `invoice.pdf.exe`."""
+    stem = _INVISIBLE.sub(" ", name.rstrip(". ").rpartition(".")[0])
+    shown = stem.rstrip(_BLANKS)
+    if len(stem) - len(shown) >= _LONG_GAP or _DIRECTION.search(stem):
+        return True
+    # Programs that convert pictures write `logo.png.svg`.
+    hiding_places = _SHOWN - _PICTURES if ending(name) == "svg" else _SHOWN
+    return ending(shown) in hiding_places

@@ -318,7 +318,7 @@ class _Work:
             are_few = len(self._folders) <= _MOST_VISITED
             self._visit_others(*(_WITH_COPIES if are_few else [FolderRole.JUNK]))
         self._learning.work()
-        self._connection.select(folder.name, readonly=False)
+        self._connection.select(folder.name, readonly=self._session.is_dry)
         left = self._connection.take_events()
         if changes is not None and FLAGS not in changes:
             left.add(FLAGS)

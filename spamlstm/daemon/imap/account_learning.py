@@ -135,7 +135,8 @@ class AccountLearning:
     def _raw(self, folder: AccountFolder, copy: AccountCopy) -> bytes | None:
         """Return the bytes of a message, or None if it is gone."""
         try:
-            numbers = self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
+            is_read_only = folder.role is not FolderRole.INBOX or self._session.is_dry
+            numbers = self._connection.select(folder.name, readonly=is_read_only)
         except CommandRefusedError:
             return None
         if numbers.validity != folder.validity:
@@ -145,9 +146,9 @@ class AccountLearning:
 
     def _mark_as_ham(self, copies: Iterable[tuple[AccountFolder, AccountCopy]]) -> None:
         """Replace the keywords of filed spam, which this program set, on messages that their user took out of junk."""
-        account = self._session.account
-        if self._session.config.is_dry(account):
+        if self._session.is_dry:
             return
+        account = self._session.account
         after, before = [RETURNED_KEYWORD], [FILED_KEYWORD]
         if Action.KEYWORD in account.spam:
             after.append(HAM_KEYWORD)

@@ -75,6 +75,11 @@ class AccountSession:
     tally: AccountTally
     clock: Callable[[], float] = time.time
 
+    @property
+    def is_dry(self) -> bool:
+        """Return whether this is a dry run. The folders are then opened for reading only."""
+        return self.config.is_dry(self.account)
+
 
 @dataclass(slots=True)
 class DaemonSession(AccountSession):

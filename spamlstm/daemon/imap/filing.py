@@ -105,7 +105,7 @@ class Filing:
         if given_up:
             self._set_aside(given_up)
             return
-        self._connection.select(folder.name, readonly=False)
+        self._connection.select(folder.name, readonly=self._session.is_dry)
         raws = self._connection.bodies({one.uid: one.size for one in batch})
         read = self._connection.last_read  # visits of other folders read further messages
         here = [one for one in batch if one.uid in raws]
@@ -116,7 +116,7 @@ class Filing:
         placed = {one.uid: self._placements.placed(folder, one, contents[one.uid]) for one in here}
         self._record_placed(here, contents, placed)
         new = [one for one in here if placed[one.uid] is Placement.DELIVERED]
-        self._connection.select(folder.name, readonly=False)
+        self._connection.select(folder.name, readonly=self._session.is_dry)
         judged = self._judged(new, contents, raws)
         with self._records.change():
             self._records.forgive(folder.id, contents)
@@ -158,10 +158,9 @@ class Filing:
             judgement = answer.judgement
             actions, message_id = wanted_actions(account, judgement), message_id_hash(message_id_of(raws[one.uid]))
             verdict = AccountVerdict(one, contents[one.uid], judgement, actions, message_id)
-            is_dry = self._session.config.is_dry(account)
             emit(
                 logging.INFO,
-                "dry" if is_dry else "judged",
+                "dry" if self._session.is_dry else "judged",
                 account=account.label,
                 uid=one.uid,
                 id=verdict.content,
@@ -174,12 +173,12 @@ class Filing:
                 ms=ms,
             )
             self._session.tally.judged[judgement.verdict] += 1
-            found.append(replace(verdict, actions=()) if is_dry else verdict)
+            found.append(replace(verdict, actions=()) if self._session.is_dry else verdict)
         return found
 
     def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict], read: ReadState) -> None:
         """Carry out the actions for classified messages, and record the results. `read` is the state that was read."""
-        if self._connection.select(folder.name, readonly=False).has_keywords:
+        if self._connection.select(folder.name, readonly=self._session.is_dry).has_keywords:
             verdicts = self._claimed(verdicts, read)
         to_file = [one for one in verdicts if Action.FILE in one.actions]
         left = [one for one in verdicts if Action.FILE not in one.actions]

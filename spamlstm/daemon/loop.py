@@ -104,13 +104,17 @@ class Daemon:
         Acts (changes of messages) that a crash interrupted are first completed or undone.
         """
         with contextlib.closing(Metrics(self.status.snapshot)) as self._metrics:
-            self.pipeline.recover()
-            self._begin()
-            while not self._stopping:
-                self._turn()
-            self.notifier.stopping()
-            if self.requests is not None:
-                self.requests.close()
+            try:
+                self.pipeline.recover()
+                self._begin()
+                while not self._stopping:
+                    self._turn()
+                self.notifier.stopping()
+            finally:
+                # Also after an error, because an account counts a message without an answer as one that ended the
+                # program, and after some of these leaves it unclassified.
+                if self.requests is not None:
+                    self.requests.close()
         emit(logging.INFO, "stopped", status=self.status.line())
 
     def _begin(self) -> None:
@@ -124,6 +128,8 @@ class Daemon:
             if self._stopping:
                 return
             self.notifier.beat()
+            if self.listeners is not None:
+                self.listeners.check()
             self._answer_requests()
             with self._logging_bugs():
                 self._warn_of_links(maildir)
@@ -147,11 +153,12 @@ class Daemon:
         self.notifier.beat()
         if self.listeners is not None:
             self.listeners.check()
-        if self._reload_wanted or self._full_scans.is_due():
+        is_reload = self._reload_wanted  # a signal may come after the check; the next turn then reloads
+        if is_reload or self._full_scans.is_due():
             self.check_state()
         self._answer_requests()
         with self._logging_bugs():
-            if self._reload_wanted:
+            if is_reload:
                 self._reload()
             if self._full_scans.is_due():
                 self._load_changed_model()

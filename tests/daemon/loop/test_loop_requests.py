@@ -1,6 +1,11 @@
 """Requests of listeners, which the loop answers between messages."""
 
+import threading
+
+import pytest
 from maildirs import by_rename
+
+from spamlstm.maildir.names import DELIVERED
 
 
 class Requests:
@@ -60,3 +65,37 @@ def test_a_bug_in_an_answer_does_not_stop_the_loop(running, box, wait):
     wait(lambda: running.pipeline.done)
     running.stop()
     assert running.daemon.status.errors == 1
+
+
+class FailedListeners:
+    """Listeners whose thread has ended with an error after a number of calls of `check`."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def check(self):
+        self.calls -= 1
+        if self.calls < 0:
+            raise MemoryError
+
+
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_an_error_that_ends_the_loop_refuses_requests(running, box, calls):
+    """Nobody waits for the answer of a loop that has ended, whether its error came in the first scan or later."""
+    requests = running.daemon.requests = Requests()
+    running.daemon.listeners = FailedListeners(calls)
+    ended = []
+
+    def run():
+        with pytest.raises(MemoryError):
+            running.daemon.run()
+        ended.append(True)
+
+    running.thread = threading.Thread(target=run, daemon=True)
+    running.thread.start()
+    running.daemon.wakeup.wake()
+    running.thread.join(30)
+    assert ended
+    assert requests.is_closed
+    # The first check is made before the first scan of the Maildir.
+    assert (("ann", DELIVERED) in running.pipeline.calls) == (calls > 0)

@@ -130,7 +130,6 @@ class Listeners:
     def check(self) -> None:
         """Raise the error that ended the thread of the listeners, if any: MemoryError, or a bug."""
         if self._failure is not None:
-            log_unexpected(self._failure, "the thread of the listeners has ended, so the daemon ends too")
             raise self._failure
 
     def close(self) -> None:
@@ -159,6 +158,8 @@ class Listeners:
         except BaseException as error:  # noqa: BLE001  `check` raises it
             self._failure = error
             self._failed()
+            # Logged here, because a daemon that is about to stop does not call `check` any more.
+            log_unexpected(error, "the thread of the listeners has ended, so the daemon ends too")
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the thread of the listeners and return its result."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spamlstm.config.ownership import check_configuration, why_unreadable
 from spamlstm.config.settings import Location
-from spamlstm.config.tables import config_from
+from spamlstm.config.tables import ARRAYS, config_from
 from spamlstm.config.values import Config
 from spamlstm.errors import ConfigError, reason_of
 from spamlstm.files import open_any
@@ -101,8 +101,18 @@ def _syntax(message: str, text: str) -> Problem:
         sentence += '; a text needs quotes, such as path = "~/Maildir"'
     elif sentence.startswith("Cannot declare (") and sentence.endswith(") twice"):
         # `config init` writes all tables, so a table that is added from the guide is the second one.
-        name = ".".join(re.findall(r"'([^']*)'", sentence))
-        sentence = f"there are two tables [{name}]; write all settings of the table below one heading"
+        name = ".".join(one or other for one, other in re.findall(r"""'([^']*)'|"([^"]*)\"""", sentence))
+        sentence = f"there are two tables [{name}]; {_heading(name)}"
     elif sentence == "Cannot overwrite a value":
-        sentence = "this name occurs twice; remove one of the two"
+        # A table in double brackets below one in single brackets has this error too.
+        array = re.match(r"\s*\[\[\s*(\w+)", text.split("\n")[line - 1])
+        what = _heading(array[1]) if array else "remove one of the two"
+        sentence = f"this name occurs twice; {what}"
     return Problem(f"this is not valid TOML: {sentence}", line=line)
+
+
+def _heading(name: str) -> str:
+    """Return how a table that occurs twice is written."""
+    if name in ARRAYS:
+        return f"write [[{name}]] in double brackets, once for each section"
+    return "write all settings of the table below one heading"

@@ -35,14 +35,14 @@ _RENAMED: dict[tuple[str | int, ...], str] = {
 }
 """The setting names from before version 0.1.0, each with its current name."""
 
-_ARRAYS = {"maildir": "maildirs", "imap": "accounts"}
+ARRAYS = {"maildir": "maildirs", "imap": "accounts"}
 """The tables that may occur several times, each with its field of `Config`."""
 
 
 def config_from(table: dict[str, Any], at: Location) -> Config:
     """Return the configuration in the top-level table of a file. Problems are reported to `at`."""
     values = _values(table, at, {name: reader for name, (reader, _) in _TABLES.items()})
-    config = Config(**{_ARRAYS.get(name, name): one for name, one in values.items()})
+    config = Config(**{ARRAYS.get(name, name): one for name, one in values.items()})
     listens = {name: one.listen or "" for name, one in config.listeners().items()}
     listens |= {"metrics": config.metrics.listen} if config.metrics.listen else {}
     for name, earlier in doubled_addresses(listens):
@@ -249,7 +249,7 @@ def _unknown(at: Location, key: str, value: Any, known: tuple[str, ...]) -> str:
     # In TOML, a setting belongs to the table above it. Settings before all tables, or after the Maildirs, are a common
     # mistake.
     homes = [
-        f"[[{name}]]" if name in _ARRAYS else f"[{name}]"
+        f"[[{name}]]" if name in ARRAYS else f"[{name}]"
         for name, (_, values) in _TABLES.items()
         if key in values.__dataclass_fields__
     ]

@@ -71,7 +71,16 @@ def problems(text):
         ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
         ("[policy", "not valid TOML"),
         ("[policy]\nallow = []\n[policy]", "there are two tables [policy]; write all settings of the table below one"),
-        ("[policy]\nallow = []\nallow = []", "this name occurs twice"),
+        ("[policy]\nallow = []\nallow = []", "this name occurs twice; remove one"),
+        (
+            "[[maildir]]\npath = '/a'\n[maildir]\npath = '/b'",
+            "two tables [maildir]; write [[maildir]] in double brackets",
+        ),
+        (
+            "[imap]\nhost = 'a'\n[[imap]]\nhost = 'b'",
+            ":3: this is not valid TOML: this name occurs twice; write [[imap]] in",
+        ),
+        ('["it\'s"]\n["it\'s"]', "two tables [it's]"),
         ("[[maildir]]\npath = ~/Maildir", "Invalid value; a text needs quotes"),
         ("[learning]\nlabels = 'user'", '"shared", "per-maildir"'),
         ("[learning]\nlearn_from_moves = 'yes'", "true or false"),

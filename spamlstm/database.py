@@ -37,6 +37,9 @@ _NO_PLACE = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR_GETTEMPPATH: "no folder for temporary files can be written",
 }
+# SQLite result codes of files beside a database that cannot be created or used because of the mode of the folder. On a
+# read-only file system it is SQLITE_CANTOPEN.
+_NO_FILES = (sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_READONLY_CANTINIT)
 _ADVICE = "move it away to begin anew"
 
 # The largest integer in SQLite. Modification times of files and folders may be larger.
@@ -105,12 +108,10 @@ def _read_only(path: Path) -> sqlite3.Connection:
     from urllib.parse import quote_from_bytes
 
     uri = f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True)
     try:
-        connection.execute("PRAGMA schema_version")
+        return _checked(sqlite3.connect(uri, uri=True))
     except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN and error.sqlite_errorcode not in _NO_FILES:
             raise
         if not os.access(path, os.R_OK, effective_ids=True):
             raise ConfigError(f"{path} cannot be read by this user; name another state folder with --state") from error
@@ -121,6 +122,12 @@ def _read_only(path: Path) -> sqlite3.Connection:
                 f" written; copy {path.parent} and name the copy with --state"
             ) from error
         return sqlite3.connect(f"{uri}&immutable=1", uri=True)
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a connection after its database was read. It is closed after an error."""
+    try:
+        connection.execute("PRAGMA schema_version")
     except sqlite3.Error:
         connection.close()
         raise

@@ -35,6 +35,8 @@ _IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 # A domain of fewer characters may be a word.
 _SHORTEST_HOME = 6
+# A character before, and the characters behind a part of an address.
+_IN_ADDRESS, _MORE_ADDRESS = re.compile(r"[\w+-]"), re.compile(r"[\w-]|\.\w")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _MAX_SUBJECT, _MAX_GREETING = 1000, 400
 # A greeting begins in the first characters of a text.
@@ -105,7 +107,13 @@ def _home(message: Message, organisations: Organisations) -> str:
 
 def _occurs(name: str, text: str) -> bool:
     """Return whether an address or domain occurs in a text, and not only as a part of another one."""
-    return name in text and re.search(rf"(?<![\w+-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
+    found = text.find(name)
+    while found >= 0:
+        end = found + len(name)
+        if not _IN_ADDRESS.fullmatch(text[max(found - 1, 0) : found]) and not _MORE_ADDRESS.match(text, end):
+            return True
+        found = text.find(name, found + 1)
+    return False
 
 
 def _greeting(message: Message, organisations: Organisations) -> str:

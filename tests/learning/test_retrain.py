@@ -127,8 +127,8 @@ def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkey
 
 
 def test_losses_against_the_shipped_model_are_counted(options, monkeypatch):
-    """A model that loses more than two reference messages of the shipped model is refused, whatever was lost before."""
-    verdicts = iter((40, 38, 37))
+    """A model that loses more than two reference messages of the shipped model is refused."""
+    verdicts = iter((40, 37))  # of the model in use, which is the shipped one, and of the new model
     monkeypatch.setattr(
         comparison,
         "judge_reference_mail",

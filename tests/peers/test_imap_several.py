@@ -119,7 +119,11 @@ def test_a_stop_while_servers_are_asked(boxes, accounts, monkeypatch):
     """The threads end by themselves between two questions, so no connection has to be cut."""
     asked, _ = boxes
     cut = []
-    monkeypatch.setattr(ImapAccount, "shut", cut.append)
+
+    def shut(account):
+        cut.append(account)
+
+    monkeypatch.setattr(ImapAccount, "shut", shut)
     # A slow machine may need longer than the daemon would wait.
     monkeypatch.setattr(accounts_module, "STOP_SECONDS", 60.0)
     monkeypatch.setattr(account_module, "STEP_SECONDS", 60.0)

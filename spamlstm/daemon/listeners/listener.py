@@ -132,6 +132,10 @@ class Listener:
 
     async def stop_listening(self) -> None:
         """Close the listening socket. The connections go on."""
+        self.close_socket()
+
+    def close_socket(self) -> None:
+        """Close the listening socket, in the thread of the asyncio loop or after that thread has ended."""
         self._is_closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()

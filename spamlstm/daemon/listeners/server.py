@@ -138,8 +138,11 @@ class Listeners:
         Requests that wait for the daemon's loop are answered only if the loop runs or `Judging.close` was called.
         """
         if self._failure is not None:
+            self._thread.join(STOP_SECONDS)
             for one in self._listeners.values():
+                one.close_socket()
                 _remove_socket(one)
+            self._loop.close()
             return
         for name in list(self._listeners):
             self._end(name)

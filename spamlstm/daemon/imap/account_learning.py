@@ -135,8 +135,7 @@ class AccountLearning:
     def _raw(self, folder: AccountFolder, copy: AccountCopy) -> bytes | None:
         """Return the bytes of a message, or None if it is gone."""
         try:
-            is_read_only = folder.role is not FolderRole.INBOX or self._session.is_dry
-            numbers = self._connection.select(folder.name, readonly=is_read_only)
+            numbers = self._connection.select(folder.name, readonly=self._session.is_read_only(folder))
         except CommandRefusedError:
             return None
         if numbers.validity != folder.validity:

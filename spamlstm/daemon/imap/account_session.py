@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from spamlstm.config import Config, ImapConfig
+from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import (
@@ -19,6 +20,7 @@ from spamlstm.daemon.listeners.judging import (
     Request,
     WrittenRequest,
 )
+from spamlstm.maildir.folders import FolderRole
 
 # The loop may load a model or a hostile message before it answers.
 ANSWER_SECONDS = 600.0
@@ -79,6 +81,11 @@ class AccountSession:
     def is_dry(self) -> bool:
         """Return whether this is a dry run. The folders are then opened for reading only."""
         return self.config.is_dry(self.account)
+
+    def is_read_only(self, folder: AccountFolder) -> bool:
+        """Return whether a folder is opened for reading only."""
+        # Opening a folder for changes makes its new messages less new for other clients (RFC 3501, 2.3.2, \Recent).
+        return folder.role is not FolderRole.INBOX or self.is_dry
 
 
 @dataclass(slots=True)

@@ -159,7 +159,7 @@ class FolderVisits:
         kinds = changes if was_selected and changes is not None and SELECTED not in changes else {NEW, FLAGS, *LEFT}
         if was_selected and kinds is not changes:
             self._connection.check()
-        numbers = self._connection.select(folder.name, readonly=self._is_read_only(folder))
+        numbers = self._connection.select(folder.name, readonly=self._session.is_read_only(folder))
         # Messages from before the first visit, which are not known, may have left too.
         has_left = bool((changes or set()) & LEFT)
         if kinds is not changes:
@@ -206,15 +206,11 @@ class FolderVisits:
             )
         return bool(gone or deleted)
 
-    def _is_read_only(self, folder: AccountFolder) -> bool:
-        # Opening a folder for changes makes its new messages less new for other clients (RFC 3501, 2.3.2, \Recent).
-        return folder.role is not FolderRole.INBOX or self._session.is_dry
-
     def read(self, folder: AccountFolder, *, most: int) -> int:
         """Read the messages of a folder that is not classified, at most `most`. Return the number of messages."""
         unread = [one for one in self._records.unread(folder.id) if one.size <= MOST_BYTES][:most]
         if unread:
-            self._connection.select(folder.name, readonly=self._is_read_only(folder))
+            self._connection.select(folder.name, readonly=self._session.is_read_only(folder))
         for batch in batches(unread):
             raws, refused = bodies_of(self._connection, batch)
             with self._records.change():

@@ -1,11 +1,9 @@
 """The loop over Maildirs, with a real watcher, real Maildirs, and a pipeline that records how it is called."""
 
 import logging
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from maildirs import by_link, by_rename, make
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
@@ -45,15 +43,7 @@ def test_an_error_of_the_state_check_ends_it(running, box, wait):
     now = 0.0
     running.daemon.clock = lambda: now
     running.daemon.check_state = gone
-    ended = []
-
-    def run():
-        with pytest.raises(TemporaryError):
-            running.daemon.run()
-        ended.append(True)
-
-    running.thread = threading.Thread(target=run, daemon=True)
-    running.thread.start()
+    ended = running.start_failing(TemporaryError)
     wait(lambda: running.daemon.status.scans == 1)
     now = 46.0
     running.daemon.wakeup.wake()

@@ -1,7 +1,5 @@
 """Requests of listeners, which the loop answers between messages."""
 
-import threading
-
 import pytest
 from maildirs import by_rename
 
@@ -84,15 +82,7 @@ def test_an_error_that_ends_the_loop_refuses_requests(running, box, calls):
     """Nobody waits for the answer of a loop that has ended, whether its error came in the first scan or later."""
     requests = running.daemon.requests = Requests()
     running.daemon.listeners = FailedListeners(calls)
-    ended = []
-
-    def run():
-        with pytest.raises(MemoryError):
-            running.daemon.run()
-        ended.append(True)
-
-    running.thread = threading.Thread(target=run, daemon=True)
-    running.thread.start()
+    ended = running.start_failing(MemoryError)
     running.daemon.wakeup.wake()
     running.thread.join(30)
     assert ended

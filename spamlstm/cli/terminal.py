@@ -206,7 +206,7 @@ def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
     """
     import logging
 
-    from spamlstm.filtering.failures import logger
+    from spamlstm.filtering.event_log import logger
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("spamlstm: %(message)s"))
@@ -227,6 +227,6 @@ def set_log_level() -> None:
     """Set the log level for --verbose (all events) or --quiet (warnings). Otherwise reset the level to the default."""
     import logging
 
-    from spamlstm.filtering.failures import logger
+    from spamlstm.filtering.event_log import logger
 
     logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING if settings.quiet else logging.NOTSET)

@@ -17,7 +17,7 @@ from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.daemon.watch import Watcher
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 
 # The interval between two polls of Maildirs without a watch, and the largest share of one core for polling.
 POLL_SECONDS = 5.0

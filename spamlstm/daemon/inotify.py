@@ -3,7 +3,7 @@
 import errno
 from typing import Any, Protocol, cast
 
-from spamlstm.filtering.failures import log_unexpected
+from spamlstm.filtering.event_log import log_unexpected
 
 # The watched events are deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), the
 # end of writing by programs that break the Maildir rules and write directly into `new`, and the removal of the folder.

@@ -27,7 +27,8 @@ from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import emit, log_unexpected, sentence
+from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.failures import sentence
 from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir.folder_walk import linked_folders

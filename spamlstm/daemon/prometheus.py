@@ -13,7 +13,7 @@ from spamlstm.config import MetricsConfig
 from spamlstm.config.maildirs import absolute
 from spamlstm.daemon.server import serving
 from spamlstm.files import write_file
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The longest time in seconds for one client, from connection to end. A scrape takes milliseconds.

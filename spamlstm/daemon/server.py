@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.errors import UnavailableError
-from spamlstm.filtering.failures import log_unexpected
+from spamlstm.filtering.event_log import log_unexpected
 
 # The largest number of connected clients. A further client replaces the oldest. A normal client takes milliseconds.
 MOST_CLIENTS = 32

@@ -10,7 +10,7 @@ from pathlib import Path
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import TemporaryError, reason_of
 from spamlstm.filtering import journal
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.tracking import state_database
 
 LOCK = "lock"

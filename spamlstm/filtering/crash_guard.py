@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 from spamlstm import __version__
 from spamlstm.errors import DataError, TemporaryError
-from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
+from spamlstm.filtering.event_log import emit
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.in_progress import Item
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from spamlstm.config import Action
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.maildir.names import Part, base_of
 from spamlstm.verdict import Judgement
 

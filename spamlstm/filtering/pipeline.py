@@ -43,10 +43,12 @@ from typing import TYPE_CHECKING
 from spamlstm.config import CatchUp, Config
 from spamlstm.errors import DataError, TemporaryError
 from spamlstm.filtering.acts import Recovery
+from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.delivery import DeliveryReader
-from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sentence
+from spamlstm.filtering.event_log import emit
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.inbox import Scanner
 from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import Journal

@@ -24,7 +24,9 @@ from pathlib import Path
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, labels_dir
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import Backoff, emit, log_unexpected, sentence
+from spamlstm.filtering.backoff import Backoff
+from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.failures import sentence
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Base, Trainer, rescore_labels

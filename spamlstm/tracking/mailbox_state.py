@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 from spamlstm import database
 from spamlstm.database import Explained
 from spamlstm.errors import DataError
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
 from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.maildir.folder_walk import Folder

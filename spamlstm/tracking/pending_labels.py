@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spamlstm.filtering.crash_guard import CrashGuard
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.in_progress import labelling
 from spamlstm.filtering.journal import Journal
 from spamlstm.maildir.content_id import content_id

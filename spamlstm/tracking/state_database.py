@@ -8,7 +8,7 @@ from pathlib import Path
 from spamlstm import database
 from spamlstm.database import Layout, NewerVersionError
 from spamlstm.errors import DataError
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 
 NAME = "mailbox_state.sqlite"
 FORMER_NAME = "places.sqlite"

@@ -15,7 +15,8 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.database import replacement_message
 from spamlstm.errors import TemporaryError
-from spamlstm.filtering.failures import FailureKind, emit, kind_of, log_unexpected, sentence
+from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement

@@ -16,7 +16,7 @@ from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import Judging
-from spamlstm.filtering.failures import Backoff
+from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.undo import UndoStatus
 
 ACCOUNT = ImapConfig("127.0.0.1", "ann", tls=TlsMode.NONE)

@@ -17,7 +17,8 @@ import pytest
 from inbox import Clock, Inbox, raw
 from maildirs import make
 
-from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Backoff, FailureKind, kind_of, sentence
+from spamlstm.filtering.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.outcome import Status
 

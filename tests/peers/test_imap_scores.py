@@ -11,7 +11,7 @@ from imap_account import SPECIAL, served
 from own_mail import COUNT, is_unchanged_by_servers, own_mail
 
 from spamlstm.config import CatchUp, Config, DaemonConfig
-from spamlstm.filtering.failures import logger
+from spamlstm.filtering.event_log import logger
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.registry import find_bundle

@@ -10,7 +10,7 @@ from tracked_maildir import Base
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, personal_dir
-from spamlstm.filtering.failures import FIRST_DELAY
+from spamlstm.filtering.backoff import FIRST_DELAY
 from spamlstm.learning import label_rows, trainer
 from spamlstm.learning.label import Label, LabelRequest
 from spamlstm.learning.label_store import LabelStore

@@ -34,7 +34,9 @@ from spamlstm.daemon.imap.sent_visits import SentVisits
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.database import NewerVersionError, replacement_message
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.failures import NO_MEMORY, Backoff, emit, kind_of, log_unexpected, sentence
+from spamlstm.filtering.backoff import Backoff
+from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.failures import NO_MEMORY, kind_of, sentence
 from spamlstm.maildir.folders import FolderRole
 
 # All folders are visited after a random time between these limits, in seconds. IDLE then ends and begins again, because

@@ -20,7 +20,7 @@ from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
 from spamlstm.daemon.imap.reading import bodies_of
 from spamlstm.daemon.imap.records import MOST_COPIES
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole

@@ -21,7 +21,8 @@ from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import batches
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
-from spamlstm.filtering.failures import Backoff, emit
+from spamlstm.filtering.backoff import Backoff
+from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.named_message import message_id_hash, message_id_of
 from spamlstm.filtering.placement import Placement
 from spamlstm.maildir.content_id import content_id

@@ -27,7 +27,7 @@ from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
 from spamlstm.daemon.imap.reading import batches, bodies_of
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import NO_CONTENT
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged_as_spam

@@ -23,7 +23,7 @@ from spamlstm.config import Action
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
 from spamlstm.daemon.imap.answers import CommandRefusedError, ListedMessage, RemoteFlag
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.tracking.state import CopyStatus
 

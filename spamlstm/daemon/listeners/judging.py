@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from spamlstm.config import Config, LabelScope
 from spamlstm.config.users import UserProblem, maildir_of, problem_of_all_users, user_problem
 from spamlstm.filtering.batch import Judge
-from spamlstm.filtering.failures import NO_MEMORY, emit, log_unexpected
+from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.failures import NO_MEMORY
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.names import is_maildir

@@ -11,7 +11,7 @@ from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
-from spamlstm.filtering.failures import log_unexpected, logger
+from spamlstm.filtering.event_log import log_unexpected, logger
 
 # The largest number of open connections of one listener. A further connection replaces the oldest whose client is slow.
 # Until there is one, further clients wait in the queue of the kernel.

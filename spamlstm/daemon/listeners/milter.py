@@ -35,7 +35,7 @@ from spamlstm.daemon.listeners.milter_packets import (
     reject_packet,
     take_packet,
 )
-from spamlstm.filtering.failures import emit
+from spamlstm.filtering.event_log import emit
 from spamlstm.maildir.headers import headers, points, unjudged
 
 # Seconds in which an SMTP client may send nothing, or the MTA may receive a message. libmilter has the same limit.

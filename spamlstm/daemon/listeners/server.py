@@ -31,7 +31,7 @@ from spamlstm.daemon.listeners.rspamd import serve_rspamd
 from spamlstm.daemon.listeners.sockets import opened_socket, own_socket
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UserError
-from spamlstm.filtering.failures import emit, log_unexpected
+from spamlstm.filtering.event_log import emit, log_unexpected
 from spamlstm.xdg import FILTER_SOCKET
 
 # Python's switch interval in seconds, which is set for the whole process as soon as there are listeners.

@@ -22,8 +22,8 @@ from measurement import make_maildir
 
 import spamlstm
 from spamlstm.config import Config, LabelScope, MaildirConfig
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
 from spamlstm.model.classifier import Classifier

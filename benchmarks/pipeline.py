@@ -15,8 +15,8 @@ from pathlib import Path
 from measurement import argument_parser, make_maildir, read_mail
 
 from spamlstm.config import Action, Config, MaildirConfig
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
 

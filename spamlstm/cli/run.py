@@ -27,9 +27,9 @@ from spamlstm.daemon.state_folder import StateFolder, hold
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.registry import lost_selection, stamp

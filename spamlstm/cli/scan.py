@@ -14,8 +14,9 @@ from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import ExitStatus
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters, Outcome, Status
+from spamlstm.filtering.outcome import Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.learning.label_store import LabelStore

@@ -16,11 +16,11 @@ from typing import assert_never
 from spamlstm import __version__
 from spamlstm.config import Action, ImapConfig, MaildirConfig
 from spamlstm.errors import DataError, TemporaryError, UserError
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
-from spamlstm.filtering.outcome import Counters
 from spamlstm.maildir import keywords, names
 from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.headers import tag

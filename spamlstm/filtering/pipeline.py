@@ -45,6 +45,7 @@ from spamlstm.errors import DataError, TemporaryError
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.batch import Judge, Pass
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.delivery import DeliveryReader
 from spamlstm.filtering.event_log import emit
@@ -53,7 +54,7 @@ from spamlstm.filtering.inbox import Scanner
 from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.open_maildirs import OpenMaildirs
-from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status, log_outcomes
+from spamlstm.filtering.outcome import Candidate, Outcome, Status, log_outcomes
 from spamlstm.filtering.placement import Arrival, Placement, Placements
 from spamlstm.maildir.message_file import remote_devices
 from spamlstm.maildir.names import DELIVERED, Part

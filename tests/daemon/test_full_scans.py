@@ -9,7 +9,7 @@ from spamlstm.daemon.full_scans import POLL_SECONDS, POLL_SHARE, FullScans
 from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import Coverage, DaemonStatus
-from spamlstm.filtering.outcome import Counters
+from spamlstm.filtering.counters import Counters
 
 
 class PolledWatcher:

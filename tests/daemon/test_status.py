@@ -15,7 +15,8 @@ from spamlstm.daemon.listeners.listener_counts import ListenerCounts
 from spamlstm.daemon.server import answering, ask
 from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.errors import UnavailableError
-from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.outcome import Candidate, Outcome, Status
 from spamlstm.tracking.learning_status import LearningStatus, Pause
 from spamlstm.verdict import Judgement, Verdict
 

@@ -22,11 +22,12 @@ from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Config, MaildirConfig
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.crash_guard import MOST_CRASHES, WHY, CrashGuard
 from spamlstm.filtering.in_progress import Item
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED
 from spamlstm.filtering.journal import NAME, Journal
-from spamlstm.filtering.outcome import Counters, Status
+from spamlstm.filtering.outcome import Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.workers import same_modules
 

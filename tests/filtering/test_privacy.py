@@ -8,8 +8,8 @@ from maildirs import make
 from tiny_bundle import UNSURE
 
 from spamlstm.config import Config, LabelScope, MaildirConfig
+from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
 from spamlstm.model.policy import Reason

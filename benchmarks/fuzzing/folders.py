@@ -12,7 +12,7 @@ from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
-from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir import junk_folder, names, paths
 from spamlstm.maildir.folder_walk import below, folders
 from spamlstm.maildir.folders import decoded, encoded, role_of
 from spamlstm.maildir.opened import OpenMaildir
@@ -188,4 +188,4 @@ def _move(scene: Scene) -> None:
 
 def _is_plain(path: str) -> bool:
     """Return whether a path is a folder without links, which the filter does not follow."""
-    return names.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)
+    return paths.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)

@@ -13,7 +13,7 @@ from inbox import Inbox
 from spamlstm.config import Action
 from spamlstm.filtering.acts import Recovery, with_keyword, without_keyword
 from spamlstm.filtering.undo import undo_acts
-from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir import junk_folder, names, paths
 from spamlstm.maildir.names import MOST_NAME_BYTES, Name
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -56,12 +56,12 @@ def check_name(text: str, chance: random.Random) -> None:
     name = Name.parse(text)
     fresh = names.unique()
     letter = chance.choice("abz")
-    size = chance.randrange(1 << 40)
+    lines = chance.randrange(10_000)
     moved = name.elsewhere(base=fresh, keywords={"a": letter})
-    rewritten = name.rewritten(base=fresh, size=size, wire_size=size + 1)
+    rewritten = name.rewritten(b"x\n" * lines, base=fresh)
     _check(str(name) == text, text)
     _check(moved.base == fresh and moved.flags == name.flags and set(moved.keywords) <= {letter}, text)
-    _check((rewritten.fields[:2], rewritten.info) == ((f"S={size}", f"W={size + 1}"), name.info), text)
+    _check((rewritten.fields[:2], rewritten.info) == ((f"S={2 * lines}", f"W={3 * lines}"), name.info), text)
     _check(name.within("cur").info is not None and name.within("new") == name, text)
     for one in (name, moved, rewritten, rewritten.elsewhere(base=fresh)):
         fitting = one.fitting()
@@ -116,7 +116,7 @@ def work(scene: Scene, inbox: Inbox) -> None:
 
 def rename(scene: Scene, inbox: Inbox) -> None:
     """Move messages to cur or change their flags, as a reader does."""
-    for folder in filter(names.is_maildir, (inbox.root, inbox.junk)):
+    for folder in filter(paths.is_maildir, (inbox.root, inbox.junk)):
         for one in on_disk.messages(folder):
             if scene.chance.random() < 0.3:
                 name = Name.parse(one.name)

@@ -39,8 +39,8 @@ from spamlstm.daemon.listeners.sockets import other_file
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
-from spamlstm.maildir.names import is_maildir, why_not_maildir
 from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.maildir.paths import is_maildir, why_not_maildir
 from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
 from spamlstm.model.registry import find_bundle

@@ -10,7 +10,7 @@ from spamlstm.config import Config, ImapConfig, LabelScope, MaildirConfig, load_
 from spamlstm.config.locations import personal_dir, state_dir
 from spamlstm.config.maildirs import absolute, expand_maildirs
 from spamlstm.errors import NoInputError, UserError
-from spamlstm.maildir.names import is_maildir
+from spamlstm.maildir.paths import is_maildir
 from spamlstm.wording import in_shell
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from spamlstm import __version__
 from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.outcome import Outcome, Status
-from spamlstm.maildir.names import why_not_maildir
+from spamlstm.maildir.paths import why_not_maildir
 from spamlstm.tracking.learning_status import LearningStatus
 from spamlstm.wording import counted, is_or_are
 

@@ -18,7 +18,7 @@ from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.inotify import ARRIVES, ENDS, JUNK_MASK, JUNK_NEW_MASK, NEW_MASK, Inotify, open_inotify
 from spamlstm.daemon.status import Coverage, inotify_limit, watch_remarks
 from spamlstm.files import Closable
-from spamlstm.maildir.message_file import remote_devices
+from spamlstm.maildir.file_systems import remote_devices
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import InotifyEvent

@@ -23,8 +23,9 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
 from spamlstm.maildir import keywords, names
 from spamlstm.maildir.entry import Entry
+from spamlstm.maildir.file_systems import separator_in
 from spamlstm.maildir.headers import tag
-from spamlstm.maildir.message_file import Identity, separator_in, sized
+from spamlstm.maildir.message_file import Identity
 from spamlstm.maildir.names import Name, Part
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Attempt, Transfer, TransferResult, carry_out, settle
@@ -133,7 +134,7 @@ def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | No
     if folder is source and content is None:
         return old  # setting only a keyword keeps the base name
     base = names.unique()
-    name = old if content is None else sized(old, content, base=base)
+    name = old if content is None else old.rewritten(content, base=base)
     if folder is source:
         return name
     return name.elsewhere(base=base, keywords=keywords.keyword_mapping(source, folder) if name.keywords else None)

@@ -56,7 +56,7 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.filtering.outcome import Candidate, Outcome, Status, log_outcomes
 from spamlstm.filtering.placement import Arrival, Placement, Placements
-from spamlstm.maildir.message_file import remote_devices
+from spamlstm.maildir.file_systems import remote_devices
 from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
 

@@ -17,7 +17,7 @@ from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import keywords, names
 from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.headers import untag
-from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized
+from spamlstm.maildir.message_file import UnreadableMessageError, read_message
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Transfer, TransferResult
@@ -151,7 +151,7 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
         return Plan(actions, Transfer(entry, identity, inbox.entry(entry.part, str(name))))
     base = names.unique()
     if content != raw:
-        name = sized(name, content, base=base)
+        name = name.rewritten(content, base=base)
     if inbox is not folder:
         name = name.elsewhere(base=base, keywords=keywords.keyword_mapping(folder, inbox))
     target = inbox.entry(entry.part, str(replace(name, base=base).fitting()))

@@ -10,9 +10,9 @@ from spamlstm.files import CREATE, sync_names
 from spamlstm.maildir.entry import PassingOver, RefusedError
 from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
 from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
-from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.maildir.owner import copy_owner
 from spamlstm.maildir.subscriptions import subscribe
 
 # The name of a newly created junk folder.

@@ -2,20 +2,18 @@
 
 import contextlib
 import fcntl
-import itertools
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, Self
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.entry import Entry, RefusedError
 from spamlstm.maildir.folder_walk import below
-from spamlstm.maildir.names import COLON, DELIVERED, SEMICOLON, AnyPart, GoneError, Name, base_of, split_info
+from spamlstm.maildir.names import DELIVERED, AnyPart, GoneError, base_of
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.message.compression import decompressed, missing_package
 from spamlstm.message.headers import end_of_head
@@ -28,14 +26,6 @@ _BLOCK = 1 << 20
 _GET_GENERATION = 0x80087601
 # Seconds between two checks of a link in tmp of another folder, while a mail server is moving the message.
 _TICK = 0.02
-# inotify and leases only cover writes through this kernel. On these file systems another host, or a program behind
-# FUSE, writes unnoticed.
-REMOTE = frozenset("9p afs ceph cifs fuse.glusterfs fuse.sshfs gfs2 lustre ncpfs nfs nfs4 ocfs2 smb3 smbfs".split())
-# File systems that cannot store a colon.
-_WITHOUT_COLON = frozenset({"exfat", "msdos", "vfat"})
-MOUNT_TABLE = Path("/proc/self/mountinfo")
-# The largest number of names that are read to detect the separator of a folder.
-_MOST_FOR_SEPARATOR = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +135,8 @@ def is_being_written(entry: Entry) -> bool:
     A proper delivery is complete before the file is linked or renamed into new. But some scripts run `cat >
     Maildir/new/x`, and replacing such an unfinished file would lose the rest of the message. The kernel grants a read
     lease, to the owner and to root, only on a file that no process has open for writing. Must not be called for files
-    on REMOTE file systems, because other hosts may write there unnoticed, and a refused lease has no meaning there.
+    on remote file systems (see `file_systems`), because other hosts may write there unnoticed, and a refused lease has
+    no meaning there.
     """
     try:
         handle = entry.open()
@@ -228,67 +219,3 @@ def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Id
                 folder.mailbox.search -= len(listed)
                 same = [folder.entry(part, one.name) for one in listed if one.inode() == expected.inode]
                 yield from (one for one in same if file_identity(one) == expected)
-
-
-def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
-    """Return the device numbers (st_dev) of the mounted REMOTE file systems. Empty if the table cannot be read.
-
-    One read of the mount table serves any number of folders. A status call for each folder would contact its server.
-    """
-    return _devices(REMOTE, table)
-
-
-def separator_in(folder: OpenFolder, table: Path = MOUNT_TABLE) -> str:
-    """Return the character that separates the flags from the rest of a name in cur of `folder`.
-
-    This is the separator of the first names with flags that are found. If there are none, it is a colon, or a semicolon
-    on a file system that cannot store a colon. Raises OSError if cur cannot be read.
-    """
-    handle = folder.handle("cur")
-    with folder.mailbox.owner.acting(), os.scandir(handle) as entries:
-        for entry in itertools.islice(entries, _MOST_FOR_SEPARATOR):
-            if not entry.name.startswith(".") and (separator := split_info(entry.name)[1]):
-                return separator
-    return SEMICOLON if os.fstat(handle).st_dev in _devices(_WITHOUT_COLON, table) else COLON
-
-
-def _devices(types: frozenset[str], table: Path) -> frozenset[int]:
-    found = set()
-    try:
-        lines = table.read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return frozenset()
-    for line in lines:
-        # `36 35 98:0 /root /at options [optional fields] - type source options`, see proc(5).
-        before, _, after = line.partition(" - ")
-        if after.partition(" ")[0] in types and len(fields := before.split()) > 2:
-            major, _, minor = fields[2].partition(":")
-            if major.isdecimal() and minor.isdecimal():
-                found.add(os.makedev(int(major), int(minor)))
-    return frozenset(found)
-
-
-def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
-    """Set the owner and the group of an open file or folder to those of `like`, and its mode to `mode`.
-
-    The owner is set first, because a change of owner clears mode bits.
-    """
-    mine = os.fstat(handle)
-    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-        try:
-            os.fchown(handle, like.st_uid, like.st_gid)
-        except PermissionError:
-            # Only root may change the owner of a file. Another user owns the file already, and at worst cannot set the
-            # group.
-            if os.geteuid() == 0:
-                raise
-    os.fchmod(handle, mode)
-
-
-def sized(name: Name, content: bytes, *, base: str) -> Name:
-    """Return the name of a fresh file in the same folder: `name` with the base name `base` and the sizes of `content`.
-
-    For a file in another folder, use `Name.elsewhere` on the result.
-    """
-    bare = content.count(b"\n") - content.count(b"\r\n")
-    return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)

@@ -1,8 +1,5 @@
 """File names of messages in a Maildir: parsed, changed for another folder, and made unique."""
 
-# os functions keep names unchanged:
-# ruff: noqa: PTH110, PTH112, PTH114, PTH116, PTH118
-
 import itertools
 import os
 import re
@@ -10,8 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
-
-from spamlstm.errors import reason_of
 
 Part = Literal["new", "cur"]
 AnyPart = Literal["new", "cur", "tmp"]
@@ -136,12 +131,14 @@ class Name:
         letters, more = self._split_letters()
         return replace(self, info=f"2,{letters.replace(letter, '')}{more}") if letter in letters else self
 
-    def rewritten(self, *, base: str, size: int, wire_size: int) -> Self:
-        """Return the name for a new file in the same folder.
+    def rewritten(self, content: bytes, *, base: str) -> Self:
+        """Return the name for a fresh file in the same folder, with the new `base` and the bytes `content`.
 
-        `S=` and `W=` are set to the new sizes, `U=` is dropped, and the flags are kept.
+        `S=` and `W=` are set to the new sizes, `U=` is dropped, and the flags are kept. For a file in another folder,
+        use `elsewhere` on the result.
         """
-        sizes = (f"S={size}", f"W={wire_size}")
+        bare = content.count(b"\n") - content.count(b"\r\n")
+        sizes = (f"S={len(content)}", f"W={len(content) + bare}")
         return replace(self, base=base, fields=(*sizes, *self._without("S=", "W=", "U=")))
 
     def within(self, part: Part, *, separator: str = COLON) -> Self:
@@ -202,31 +199,3 @@ def _host(name: str) -> str:
     """
     escaped = _UNSAFE.sub(lambda match: "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "replace")), name)
     return escaped[:64] or "localhost"
-
-
-def is_maildir(path: str) -> bool:
-    """Return whether the directory at `path` has new, cur and tmp.
-
-    Used only for messages to users. All other code uses an OpenMaildir.
-    """
-    return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)
-
-
-def why_not_maildir(path: str) -> str:
-    """Return a sentence that says why the path is not a Maildir, and what to do."""
-    for part in ("", *PARTS):
-        try:
-            os.stat(os.path.join(path, part))
-        except (FileNotFoundError, NotADirectoryError):
-            if part:
-                break
-            if os.path.exists(path):
-                return f"{path} is not a folder; correct the path"
-            if os.path.islink(path):
-                return f"{path} is a symbolic link that leads to nothing; correct the link, or create its target"
-            return f"{path} does not exist; correct the path, or create the Maildir, and it is watched"
-        except OSError as error:
-            is_refused = isinstance(error, PermissionError)
-            advice = "give the user of the daemon access to it" if is_refused else "correct the path"
-            return f"{path} cannot be read ({reason_of(error)}); {advice}"
-    return f"{path} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist"

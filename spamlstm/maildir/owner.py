@@ -1,4 +1,4 @@
-"""The owner of a Maildir. A process of root takes the identity of the owner while it works in the Maildir."""
+"""The owner of a Maildir and its files. A process of root takes the owner's identity while it works in the Maildir."""
 
 import contextlib
 import os
@@ -98,3 +98,20 @@ class _Acting:
         os.setegid(gid)
         with contextlib.suppress(PermissionError):
             os.setgroups(groups)
+
+
+def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
+    """Set the owner and the group of an open file or folder to those of `like`, and its mode to `mode`.
+
+    The owner is set first, because a change of owner clears mode bits.
+    """
+    mine = os.fstat(handle)
+    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+        try:
+            os.fchown(handle, like.st_uid, like.st_gid)
+        except PermissionError:
+            # Only root may change the owner of a file. Another user owns the file already, and at worst cannot set the
+            # group.
+            if os.geteuid() == 0:
+                raise
+    os.fchmod(handle, mode)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from spamlstm.files import CREATE
 from spamlstm.maildir.entry import open_plain
-from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.maildir.owner import copy_owner
 
 # The largest list that is changed. A Maildir has at most some thousand folders.
 _MOST_BYTES = 1 << 20

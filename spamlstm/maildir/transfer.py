@@ -33,9 +33,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spamlstm.maildir.entry import Entry
-from spamlstm.maildir.message_file import Identity, copy_owner, file_identity, is_linked_elsewhere, was_linked
+from spamlstm.maildir.message_file import Identity, file_identity, is_linked_elsewhere, was_linked
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import OpenFolder
+from spamlstm.maildir.owner import copy_owner
 
 # The number of threads that write fresh files. Four threads take 0.2 ms a file, and one takes 0.6 to 4 ms.
 _WRITERS = 4

@@ -1,7 +1,6 @@
 """Watching where the kernel refuses watches or loses events: Maildirs are polled or scanned instead."""
 
 import errno
-import os
 import re
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from spamlstm.daemon import status as status_module
 from spamlstm.daemon.inotify import open_inotify
 from spamlstm.daemon.status import inotify_limit
 from spamlstm.daemon.watch import Watcher
-from spamlstm.maildir.message_file import remote_devices
 from spamlstm.maildir.names import DELIVERED
 
 
@@ -93,19 +91,6 @@ def test_remote_file_systems_are_polled(box, hints):
         coverage = watcher.cover([box])
         assert (coverage.watched, coverage.polled) == (0, 1)
         assert "NFS" in coverage.remarks[0]
-
-
-def test_remote_devices(tmp_path):
-    """The mount table gives them by type of file system, whatever optional fields come before it."""
-    table = tmp_path / "mountinfo"
-    table.write_text(
-        "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
-        "30 22 0:51 / /var/vmail rw shared:7 master:1 - nfs4 server:/vmail rw,vers=4.2\n"
-        "31 22 0:52 / /with\\040space rw - fuse.sshfs me@host: rw\n"
-        "broken\n"
-    )
-    assert remote_devices(table) == {os.makedev(0, 51), os.makedev(0, 52)}
-    assert remote_devices(tmp_path / "none") == frozenset()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from readers_and_kills import (
 )
 
 from spamlstm.errors import ConfigError, NoInputError
-from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir import junk_folder, names, paths
 from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, encoded, role_of
 
 # Other tests may have left threads, which the forked processes that are killed here do not need.
@@ -154,7 +154,7 @@ def test_create_folder(root, name):
     deliver(folder)
     on_disk.create_folder(root, folder)
 
-    assert names.is_maildir(folder)
+    assert paths.is_maildir(folder)
     assert stat.S_IMODE(os.stat(folder).st_mode) == stat.S_IMODE(os.stat(os.path.join(folder, "new")).st_mode) == 0o2770
     assert stat.S_IMODE(os.stat(os.path.join(folder, "maildirfolder")).st_mode) == 0o660
     assert everything(folder) == [OLD]
@@ -167,7 +167,7 @@ def test_create_folder_survives_a_crash(root):
         folder = os.path.join(root, f".Junk{number}")
         killed = killed_before(number, lambda folder=folder: on_disk.create_folder(root, folder))
         on_disk.create_folder(root, folder)
-        assert names.is_maildir(folder)
+        assert paths.is_maildir(folder)
         assert os.path.exists(os.path.join(folder, "maildirfolder"))
         if not killed:
             break

@@ -10,6 +10,7 @@ import on_disk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from maildirs import size_in
 from readers_and_kills import (
     OLD,
     deliver,
@@ -136,9 +137,17 @@ def test_keywords_can_be_mapped():
 
 def test_a_name_for_other_bytes():
     """S and W tell the size of the new bytes, W with each line ended by CRLF; flags and keywords stay, U goes."""
-    name = message_file.sized(Name.parse("a,S=1,X=y,W=1,U=7:2,Sa"), b"a\nb\r\nc", base="b")
+    name = Name.parse("a,S=1,X=y,W=1,U=7:2,Sa").rewritten(b"a\nb\r\nc", base="b")
 
     assert str(name) == "b,S=6,W=7,X=y:2,Sa"
+
+
+@given(st.binary(max_size=200))
+def test_the_wire_size_is_that_of_crlf(content):
+    """W is the size of the message as IMAP sends it."""
+    size = size_in(Name("a").rewritten(content, base="b"), "W")
+
+    assert size == len(re.sub(rb"(?<!\r)\n", b"\r\n", content))
 
 
 @given(file_names)
@@ -217,19 +226,3 @@ def test_names_that_are_not_utf_8(root):
 
     assert message_file.read_message(entry, most=100)[0] == OLD
     assert str(Name.parse(entry.name)) == entry.name
-
-
-# Paths that are not Maildirs
-
-
-def test_a_path_that_is_not_a_maildir_is_described_as_it_is(tmp_path):
-    """The sentence says what is there, and its advice fits: a file, a loop of links, a long name, a missing folder."""
-    (tmp_path / "file").touch()
-    (tmp_path / "to-file").symlink_to("file")
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "loop").symlink_to("loop")
-    for name in ("file", "to-file", "fifo"):
-        assert names.why_not_maildir(f"{tmp_path}/{name}") == f"{tmp_path}/{name} is not a folder; correct the path"
-    assert names.why_not_maildir(f"{tmp_path}/file/below").startswith(f"{tmp_path}/file/below does not exist; correct")
-    for name in ("loop", "x" * 300):
-        assert names.why_not_maildir(f"{tmp_path}/{name}").endswith("); correct the path")

@@ -18,7 +18,7 @@ from tracked_maildir import TrackedMaildir
 
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.outcome import Status
-from spamlstm.maildir import names
+from spamlstm.maildir import paths
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
@@ -72,7 +72,7 @@ class TrackedMailbox(Mailbox):
     def copy(self, number, folder, new, way):
         """A second file of a message: a second delivery, a rule, a backup, or the first step of a move."""
         places = self._where(number)
-        if not places or len(places) > 2 or not names.is_maildir(os.path.join(self.inbox.root, folder)):
+        if not places or len(places) > 2 or not paths.is_maildir(os.path.join(self.inbox.root, folder)):
             return
         content = WAYS[way](on_disk.content(places[0].path))
         self.inbox.put(content, os.path.join(self.inbox.root, folder), part="new" if new else "cur")
@@ -129,7 +129,7 @@ class TrackedMailbox(Mailbox):
         """A user moves one of several files of a message, and its headers may change on the way."""
         places = self._where(number)
         target = os.path.join(self.inbox.root, folder)
-        if not places or not names.is_maildir(target):
+        if not places or not paths.is_maildir(target):
             return
         source = places[which % len(places)]
         if source.folder.rstrip("/") == target.rstrip("/"):

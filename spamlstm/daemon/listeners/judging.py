@@ -25,7 +25,7 @@ from spamlstm.filtering.event_log import emit, log_unexpected
 from spamlstm.filtering.failures import NO_MEMORY
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.names import is_maildir
+from spamlstm.maildir.paths import is_maildir
 from spamlstm.model.policy import Reason
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.verdict import Judgement, Verdict

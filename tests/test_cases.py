@@ -204,7 +204,7 @@ def test_invitations(name):
 @pytest.mark.parametrize(("name", "count"), [("a", 2), ("b-quoted", 1), ("c-crlf", 2), ("e-iso-date", 2)])
 def test_lines_of_text_that_look_like_separators(name, count):
     """Lines of a letter that begin with From, even with a time, do not begin a message in an mbox."""
-    assert len(list(read_labelled(CASES / f"40-mbox-from-lines/{name}.mbox", "ham"))) == count
+    assert len(list(read_labelled(CASES / f"40-mbox-from-lines/{name}.mbox:ham"))) == count
 
 
 # --- verdicts -------------------------------------------------------------------------------------------------------

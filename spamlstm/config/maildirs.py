@@ -89,16 +89,15 @@ def expand_maildirs(
     return found
 
 
-def unmatched(
-    maildirs: Iterable[MaildirConfig], found: Mapping[Path, MaildirConfig], *, find: Glob = glob.iglob
-) -> list[str]:
+def unmatched(maildirs: Iterable[MaildirConfig], found: Mapping[Path, MaildirConfig]) -> list[str]:
     """Return the paths of the sections that match no existing folder, with ~ resolved and perhaps with wildcards.
 
     `found` is the result of `expand_maildirs`, where a folder belongs to one section although others may match it.
     """
     used = set(map(id, found.values()))
     paths = [absolute(section.path) for section in maildirs if id(section) not in used]
-    return [path for path in paths if not any(map(folder_identity, find(path)))]
+    # Path.glob takes no absolute pattern.
+    return [path for path in paths if not any(map(folder_identity, glob.iglob(path)))]  # noqa: PTH207
 
 
 def _rank(name: str, identity: tuple[int, int]) -> int:

@@ -41,18 +41,18 @@ class Labelled:
     raw: bytes = b""
 
 
-def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
+def read_labelled(path: Path) -> Iterator[Labelled]:
     """Yield the labelled mail at `path` in the order of the index, or without an index in the order of `find_messages`.
 
     `path` is a corpus archive (index.tsv and mail/ID.eml), a folder with the same files, or a folder with ham/ and
-    spam/. These two folders contain mail files, Maildirs and mboxes at any depth. With `label`, or with ':ham' or
-    ':spam' at its end, `path` may also be one Maildir, one mbox, one folder of mail files or one mail file.
+    spam/. These two folders contain mail files, Maildirs and mboxes at any depth. With ':ham' or ':spam' at its end,
+    `path` may also be one Maildir, one mbox, one folder of mail files or one mail file.
 
     Only the index and one message, truncated to MOST_BYTES + 1 bytes, are in memory. Raises NoInputError immediately if
     `path` does not exist. Raises DataError if `path` is not labelled mail, immediately if possible and otherwise during
     the iteration.
     """
-    path, label = split_label(path, label)
+    path, label = split_label(path)
     archive = path.is_file() and ARCHIVE_NAME.search(path.name)
     if label is not None and archive:
         raise DataError(f"{path}: an archive has its own labels; leave out ':{label}'")
@@ -84,15 +84,14 @@ def count_labelled(path: Path) -> int | None:
     return None
 
 
-def split_label(path: Path, label: str | None = None) -> tuple[Path, str | None]:
+def split_label(path: Path) -> tuple[Path, str | None]:
     """Return the path and the label of 'PATH:ham' or 'PATH:spam'. A path that exists with its suffix is not split.
 
-    Raises DataError if `label` is given and is neither ham nor spam. Raises NoInputError if the path does not exist.
+    Raises NoInputError if the path does not exist.
     """
-    if label is not None and label not in LABELS:
-        raise DataError(f"{path}: '{label}' is not a label; use ham or spam")
+    label = None
     stem, colon, tail = str(path).rpartition(":")
-    if label is None and colon and stem and tail in LABELS and not path.exists():
+    if colon and stem and tail in LABELS and not path.exists():
         path, label = Path(stem), tail
     if not path.exists():
         raise NoInputError(f"{path}: no such file or folder")

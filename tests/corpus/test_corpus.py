@@ -222,9 +222,9 @@ def test_mbox_by_label(tmp_path: Path) -> None:
     first, second = labelled_mail.read_labelled(Path(f"{box}:spam"))
     assert first.raw == b"Subject: x\n\nFrom here on it is text.\nFrom the start\n>From twice\n"
     assert (second.id, second.label, second.source, second.raw) == ("in:box#2", "spam", "in:box", mail(2))
-    assert [one.label for one in labelled_mail.read_labelled(box, "ham")] == ["ham", "ham"]
-    with pytest.raises(DataError, match="junk"):
-        labelled_mail.read_labelled(box, "junk")
+    assert [one.label for one in labelled_mail.read_labelled(Path(f"{box}:ham"))] == ["ham", "ham"]
+    with pytest.raises(NoInputError, match=":junk"):
+        labelled_mail.read_labelled(Path(f"{box}:junk"))
 
 
 def test_archive_takes_no_label(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_both_readers_agree(tmp_path):
     box.write_bytes((SEPARATOR + MESSAGE + b">From the start\n\n") * 2)
     wanted = [MESSAGE + b"From the start\n"] * 2
     assert [one.read() for one in find_messages([str(box)])] == wanted
-    assert [one.raw for one in read_labelled(box, "ham")] == wanted
+    assert [one.raw for one in read_labelled(box.with_name("box:ham"))] == wanted
 
 
 class CountingStream(io.BytesIO):

@@ -3,16 +3,16 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from spamlstm.cli.journal import open_journal
 from spamlstm.cli.judgements import Row, judgement_printer
 from spamlstm.cli.selection import choose_one
 from spamlstm.cli.terminal import complain, log_to_stderr, note, settings
 from spamlstm.config import CatchUp
 from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import ExitStatus
 from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
@@ -98,16 +98,6 @@ def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> Persona
         trainer = Trainer(labels, tell=note)
         trainer.catch_up()
     return trainer.layer
-
-
-@contextlib.contextmanager
-def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
-    """Open the journal and lock the state folder. A dry run uses a temporary copy without a lock."""
-    with (
-        contextlib.nullcontext() if dry_run else hold(state),
-        contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal,
-    ):
-        yield journal
 
 
 def _print(outcomes: Iterable[Outcome], *, json: bool, policy: Policy, silent: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spamlstm.cli.scan import open_journal
+from spamlstm.cli.journal import open_journal
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
     complain,

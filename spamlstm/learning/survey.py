@@ -28,7 +28,8 @@ from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.names import GoneError
 
-MONTH = 30 * 86_400.0
+# Mail that its user has read and left in the inbox for this many seconds, about a month, is ham.
+KEPT_SECONDS = 30 * 86_400.0
 UNLABELLED = 1000
 # The most samples, and the most bytes of their mail. The store compresses mail to half or less. The limits leave room
 # in the store for the user's own labels, so that adopted labels are not removed again.
@@ -126,7 +127,7 @@ def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEv
         return None
     if role is FolderRole.FILED:
         return AdoptionEvidence.FILED
-    return AdoptionEvidence.KEPT if age >= MONTH else None
+    return AdoptionEvidence.KEPT if age >= KEPT_SECONDS else None
 
 
 def survey_mailbox(
@@ -204,7 +205,7 @@ class _SampleCollector:
             self.survey.unreadable.append((message.path, reason_of(error)))
             return
         delivered, content = arrived(raw, stored=stored), content_id(raw)
-        if evidence is AdoptionEvidence.KEPT and self._now - delivered < MONTH:
+        if evidence is AdoptionEvidence.KEPT and self._now - delivered < KEPT_SECONDS:
             self.add_without_evidence(message, FolderRole.INBOX)
             return
         reason = self._reason_against(content, evidence, raw)

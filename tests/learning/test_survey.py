@@ -15,7 +15,7 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.survey import (
     HAM_FOR_SPAM,
-    MONTH,
+    KEPT_SECONDS,
     SPAM_FOR_HAM,
     AdoptionEvidence,
     KnownLabels,
@@ -30,7 +30,7 @@ from spamlstm.maildir.headers import tag
 from spamlstm.verdict import Judgement, Verdict
 
 NOW = 1_800_000_000.0
-OLD = NOW - 2 * MONTH
+OLD = NOW - 2 * KEPT_SECONDS
 
 
 def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = OLD) -> Path:
@@ -56,20 +56,20 @@ def look(root, **how):
 @pytest.mark.parametrize(
     ("role", "flags", "age", "evidence"),
     [
-        (FolderRole.INBOX, "", 2 * MONTH, None),
-        (FolderRole.INBOX, "S", MONTH - 1, None),
-        (FolderRole.INBOX, "S", MONTH, AdoptionEvidence.KEPT),
+        (FolderRole.INBOX, "", 2 * KEPT_SECONDS, None),
+        (FolderRole.INBOX, "S", KEPT_SECONDS - 1, None),
+        (FolderRole.INBOX, "S", KEPT_SECONDS, AdoptionEvidence.KEPT),
         (FolderRole.INBOX, "RS", 0, AdoptionEvidence.ANSWERED),
         (FolderRole.INBOX, "F", 0, AdoptionEvidence.FLAGGED),
-        (FolderRole.INBOX, "ST", 2 * MONTH, None),
+        (FolderRole.INBOX, "ST", 2 * KEPT_SECONDS, None),
         (FolderRole.FILED, "S", 0, AdoptionEvidence.FILED),
-        (FolderRole.FILED, "", 2 * MONTH, None),
+        (FolderRole.FILED, "", 2 * KEPT_SECONDS, None),
         (FolderRole.FILED, "DS", 0, None),
         (FolderRole.JUNK, "", 0, AdoptionEvidence.JUNK),
         (FolderRole.JUNK, "S", 0, AdoptionEvidence.JUNK),
         (FolderRole.JUNK, "RS", 0, None),
         (FolderRole.JUNK, "FS", 0, None),
-        (FolderRole.IGNORED, "FRS", 2 * MONTH, None),
+        (FolderRole.IGNORED, "FRS", 2 * KEPT_SECONDS, None),
     ],
 )
 def test_only_what_a_user_did_is_evidence(role, flags, age, evidence):

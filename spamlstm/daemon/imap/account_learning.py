@@ -18,9 +18,9 @@ from spamlstm.daemon.imap.answers import (
 )
 from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
 from spamlstm.daemon.imap.reading import bodies_of
-from spamlstm.daemon.imap.records import MOST_COPIES
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.filtering.event_log import emit
+from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole

@@ -38,6 +38,7 @@ from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import RemoteFlag
 from spamlstm.database import Explained, text
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED
+from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.owner import IDENTITY
 from spamlstm.tracking.state import Departure
@@ -46,7 +47,6 @@ FOLDER = "imap"
 """The folder in the state folder."""
 NO_CONTENT = "00"
 """The content id of a message that is too large or need not be read."""
-MOST_COPIES = 100
 
 _Record = TypeVar("_Record")
 

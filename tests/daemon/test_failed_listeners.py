@@ -24,9 +24,9 @@ def test_the_error_is_logged_if_the_daemon_stops_then(tmp_path, caplog):
     with caplog.at_level(logging.ERROR, "spamlstm"):
         with contextlib.closing(Listeners(requests, state=tmp_path, failed=woken.set)) as listeners:
             listeners.start(Config())
-            listeners._loop.call_soon_threadsafe(fail)
+            listeners._thread.loop.call_soon_threadsafe(fail)
             assert woken.wait(PATIENCE)
-            listeners._thread.join(PATIENCE)
+            assert listeners._thread.join()
         with pytest.raises(SystemExit):
             listeners.check()
     assert [one.getMessage() for one in caplog.records] == [

@@ -41,7 +41,7 @@ def test_the_oldest_unfinished_request_makes_room(spamd, running, wait):
 def test_many_clients_at_once_leave_no_connection_behind(spamd, running, wait):
     """If more slow clients than permitted connect before the first is served, the oldest are disconnected."""
     held = threading.Event()
-    running.listeners._loop.call_soon_threadsafe(held.wait, PATIENCE)
+    running.listeners._thread.loop.call_soon_threadsafe(held.wait, PATIENCE)
     with connected(spamd, 20) as clients:
         held.set()
         assert [client.recv(1) for client in clients[:17]] == [b""] * 17
@@ -154,7 +154,7 @@ def test_the_request_of_a_dropped_client_is_not_classified(tmp_path, classifier,
             assert held.asked.wait(PATIENCE)
             ((*_, request),) = one.requests._waiting
             (task,) = one.listeners._listeners["spamd"].connections.values()
-            one.listeners._loop.call_soon_threadsafe(task.cancel)
+            one.listeners._thread.loop.call_soon_threadsafe(task.cancel)
             wait(lambda: one.listeners.snapshot()["spamd"]["dropped"] == 1)
         held.released.set()
         assert exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")

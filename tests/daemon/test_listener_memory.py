@@ -167,5 +167,5 @@ def test_the_largest_request_is_refused_if_many_wait(spamd, running, monkeypatch
         later = pool.submit(exchange, spamd, large_request(2 << 20))
         assert b"too much mail is being received" in largest.recv(1 << 10)
         assert len(running.listeners._budget._queue) == 2
-        running.listeners._loop.call_soon_threadsafe(running.listeners._budget.give_back, None, 2 << 20)
+        running.listeners._thread.loop.call_soon_threadsafe(running.listeners._budget.give_back, None, 2 << 20)
         assert later.result(PATIENCE).startswith(b"SPAMD/1.1 0 EX_OK")

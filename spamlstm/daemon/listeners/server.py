@@ -1,20 +1,17 @@
-"""The server: one thread with an asyncio loop that accepts the connections of all listeners.
+"""The server: the listeners of a daemon as they are configured. One thread accepts the connections of all listeners.
 
 The protocols run in this thread and do no long work. They send messages to the daemon's loop, which classifies them
 (`judging`). A slow client therefore delays nobody.
 """
 
-import asyncio
 import contextlib
 import logging
 import socket
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from spamlstm.config import AnyListener, Config, FilterConfig, HttpConfig, MilterConfig, SpamdConfig
 from spamlstm.config.addresses import UNIX, Address, parse_address
@@ -22,8 +19,9 @@ from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.answer_queue import AnswerQueue
 from spamlstm.daemon.listeners.byte_stream import BLOCK
 from spamlstm.daemon.listeners.judging import Judging
-from spamlstm.daemon.listeners.listener import STOP_SECONDS, Listener, Protocol
+from spamlstm.daemon.listeners.listener import Listener, Protocol
 from spamlstm.daemon.listeners.listener_counts import ListenerCounts
+from spamlstm.daemon.listeners.listener_thread import ListenerThread
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
@@ -31,17 +29,11 @@ from spamlstm.daemon.listeners.rspamd import serve_rspamd
 from spamlstm.daemon.listeners.sockets import opened_socket, own_socket
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UserError
-from spamlstm.filtering.event_log import emit, log_unexpected
+from spamlstm.filtering.event_log import emit
 from spamlstm.xdg import FILTER_SOCKET
 
-# Python's switch interval in seconds, which is set for the whole process as soon as there are listeners.
-SWITCH_SECONDS = 0.0002
 OWN = "own"
 """The name of the listener in the state folder."""
-# While the daemon's loop waits for the thread, it checks after this number of seconds whether the thread runs.
-CHECK_SECONDS = 1.0
-
-T = TypeVar("T")
 
 
 class Listeners:
@@ -63,23 +55,15 @@ class Listeners:
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._judging = judging
-        self._failed = failed
-        self._failure: BaseException | None = None
         self._state = state
         self._passed = passed or {}
         self._budget = ReceivingBudget()
         self._listeners: dict[str, Listener] = {}
         self._configured: dict[str, AnyListener] = {}
         self._ending: list[Future[None]] = []
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(_log_error)
-        self._answers = AnswerQueue(self._loop)
+        self._thread = ListenerThread(failed)
+        self._answers = AnswerQueue(self._thread.loop)
         self._block = memoryview(bytearray(BLOCK))
-        # While the daemon's loop reads mail, the thread of the listeners waits for the interpreter after each system
-        # call, up to the switch interval. With Python's 5 ms, a mail server gets a fourth fewer messages through.
-        sys.setswitchinterval(SWITCH_SECONDS)
-        self._thread = threading.Thread(target=self._run, name="listeners", daemon=True)
-        self._thread.start()
 
     def start(self, config: Config) -> None:
         """Listen on the socket in the state folder and as configured. Raises UserError if an address cannot be used."""
@@ -129,49 +113,24 @@ class Listeners:
 
     def check(self) -> None:
         """Raise the error that ended the thread of the listeners, if any: MemoryError, or a bug."""
-        if self._failure is not None:
-            raise self._failure
+        self._thread.check()
 
     def close(self) -> None:
         """Refuse new connections, let answered requests end, and close all connections.
 
         Requests that wait for the daemon's loop are answered only if the loop runs or `Judging.close` was called.
         """
-        if self._failure is not None:
-            self._thread.join(STOP_SECONDS)
+        if self._thread.has_failed:
+            self._thread.join()
             for one in self._listeners.values():
                 one.close_socket()
                 _remove_socket(one)
-            self._loop.close()
-            return
-        for name in list(self._listeners):
-            self._end(name)
-        for ending in self._ending:
-            self._result(ending)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_SECONDS)
-        if not self._thread.is_alive():
-            self._loop.close()
-
-    def _run(self) -> None:
-        # asyncio handles the errors of connections. Its own loop may fail too, for example if there is no memory for an
-        # event. Events may then be lost, so that going on could leave connections without an answer.
-        try:
-            self._loop.run_forever()
-        except BaseException as error:  # noqa: BLE001  `check` raises it
-            self._failure = error
-            self._failed()
-            # Logged here, because a daemon that is about to stop does not call `check` any more.
-            log_unexpected(error, "the thread of the listeners has ended, so the daemon ends too")
-
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the thread of the listeners and return its result."""
-        return self._result(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
-
-    def _result(self, future: "Future[T]") -> T:
-        while not wait((future,), CHECK_SECONDS).done:
-            self.check()
-        return future.result()
+        else:
+            for name in list(self._listeners):
+                self._end(name)
+            for ending in self._ending:
+                self._thread.result(ending)
+        self._thread.stop()
 
     def _opened(self, one: AnyListener, name: str) -> socket.socket:
         passed = self._passed.get(parse_address(one.listen or ""))
@@ -190,15 +149,15 @@ class Listeners:
                 block=self._block,
             )
 
-        self._call(add())
+        self._thread.call(add())
         emit(logging.INFO, "listening", listener=name, address=address)
 
     def _end(self, name: str) -> None:
         """Stop listening, and let the connections end. This does not wait for them: their answers need the loop."""
         listener = self._listeners.pop(name)
-        self._call(listener.stop_listening())
+        self._thread.call(listener.stop_listening())
         self._ending = [one for one in self._ending if not one.done()]
-        self._ending.append(asyncio.run_coroutine_threadsafe(listener.end(), self._loop))
+        self._ending.append(self._thread.begin(listener.end()))
         _remove_socket(listener)
 
 
@@ -227,9 +186,3 @@ def _protocol(listener: AnyListener) -> Protocol:
             return partial(serve_spamd, allow_tell=allow_tell)
         case _:
             assert_never(listener)
-
-
-def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    if not isinstance(error, OSError):
-        log_unexpected(error, f"a listener goes on after this problem: {context.get('message')}")

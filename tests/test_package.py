@@ -114,7 +114,7 @@ def test_the_wheel_claims_two_import_names(wheel):
 def test_retraining_finds_the_trainer(root, wheel, tmp_path, installed):
     """`spamlstm retrain` starts the trainer of the wheel that it is part of, or of the checkout that it lies in."""
     expected = "spamlstm_training" if installed else "training"
-    script = "from spamlstm.learning.retrain import RetrainSettings; print(*RetrainSettings(None).trainer[-3:])"
+    script = "from spamlstm.learning.retrain import RetrainSettings; print(*RetrainSettings(None).command[-3:])"
     environment = {**os.environ, "PYTHONPATH": str(wheel if installed else root)}
 
     def python(*arguments):

@@ -28,9 +28,9 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
-from spamlstm.learning.train_extra import check_installed, find_trainer
+from spamlstm.learning.train_extra import check_installed, find_training
 from spamlstm.learning.trainer import rescore_labels
-from spamlstm.learning.training_process import CORES, run_trainer
+from spamlstm.learning.training_process import CORES, run_training
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.bundle import CARD
@@ -44,21 +44,21 @@ FEWEST = 20
 MOST_OPPOSED = 10
 
 
-def trainer_command() -> tuple[str, ...]:
-    """Return the command that runs the trainer.
+def training_command() -> tuple[str, ...]:
+    """Return the command that runs the training package.
 
     The option -P excludes the current folder from the search for modules, so that a file training.py or torch.py in the
     current folder is not executed.
     """
-    return sys.executable, "-P", "-m", find_trainer() or "training", "finetune"
+    return sys.executable, "-P", "-m", find_training() or "training", "finetune"
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainSettings:
     """The settings of a retraining.
 
-    `maildirs` contain unlabelled mail. `model` is the model to start from, by default the model in use. `say` is called
-    with messages about the progress.
+    `maildirs` contain unlabelled mail. `model` is the model to start from, by default the model in use. `command` is
+    the training command. `say` is called with messages about the progress.
     """
 
     state: Path
@@ -67,7 +67,7 @@ class RetrainSettings:
     model: Path | None = None
     now: bool = False
     """True to retrain even if nothing was labelled since the last retraining."""
-    trainer: Sequence[str] = field(default_factory=trainer_command)
+    command: Sequence[str] = field(default_factory=training_command)
     say: Callable[[str], None] = print
 
 
@@ -272,7 +272,7 @@ class _Retraining:
             "--origin": json.dumps({"labels": taken.counts(), "unlabelled": len(targets)}),
             "--threads": str(min(CORES, len(os.sched_getaffinity(0)))),
         }
-        run_trainer([*self._settings.trainer, *(word for pair in options.items() for word in pair)], lock=self._lock)
+        run_training([*self._settings.command, *(word for pair in options.items() for word in pair)], lock=self._lock)
         return Classifier.open(self._made(what), config=self._settings.config, personal_features=True)
 
     def _made(self, what: str) -> Path:

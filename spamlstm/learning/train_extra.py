@@ -12,24 +12,24 @@ from pathlib import Path
 
 from spamlstm.errors import UnavailableError
 
-TRAINERS = ("spamlstm_training", "training")
-"""The names of the trainer, a package beside spamlstm, in an installation and in a checkout."""
+TRAINING_PACKAGES = ("spamlstm_training", "training")
+"""The names of the training package beside spamlstm, in an installation and in a checkout."""
 REQUIREMENTS = {"onnx": "onnx>=1.17,<2", "safetensors": "safetensors>=0.5,<1", "torch": "torch>=2.6,<3"}
 """The requirement of each package, as in the `train` extra in pyproject.toml."""
 
 
-def find_trainer() -> str | None:
-    """Return the name of the trainer, or None if this installation has no trainer."""
+def find_training() -> str | None:
+    """Return the name of the training package, or None if this installation does not have it."""
     beside_spamlstm = Path(__file__).resolve().parents[2]
-    return next((name for name in TRAINERS if (beside_spamlstm / name).is_dir()), None)
+    return next((name for name in TRAINING_PACKAGES if (beside_spamlstm / name).is_dir()), None)
 
 
 def check_installed() -> None:
-    """Check that the trainer and the packages that it needs are installed.
+    """Check that the training package and the packages that it needs are installed.
 
-    Raises UnavailableError if the trainer or a package is missing, or if a package has an unsuitable version.
+    Raises UnavailableError if one of them is missing, or if a package has an unsuitable version.
     """
-    if find_trainer() is None:
+    if find_training() is None:
         raise UnavailableError(
             "this installation does not have the trainer, as in a container; install spamlstm with pip, retrain there"
             " with a copy of the state folder, and copy the new model back"

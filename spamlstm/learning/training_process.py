@@ -44,20 +44,21 @@ def ended_by_signals() -> Generator[None]:
             signal.raise_signal(received[0])
 
 
-def run_trainer(command: Sequence[str], *, lock: int) -> None:
+def run_training(command: Sequence[str], *, lock: int) -> None:
     """Run a training command with the lowest priority, on two cores and in bounded memory.
 
-    The trainer inherits the file descriptor `lock`. The lock is therefore held until the trainer ends, even if the
-    calling process is killed. An exception, such as that of Ctrl-C, ends the trainer.
+    The training process inherits the file descriptor `lock`. The lock is therefore held until that process ends, even
+    if the calling process is killed. An exception, such as that of Ctrl-C, ends the training process.
 
     Raises TemporaryError if the command fails.
     """
     # PASSIVE, because busy-waiting threads make training ten times slower on a busy machine.
     environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
-    # The trainer inherits the mask. A terminal sends Ctrl-C to both processes, and the trainer would show a traceback.
+    # The training process inherits the mask. A terminal sends Ctrl-C to both processes, and the training process would
+    # show a traceback.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        process = subprocess.Popen(command, env=environment, pass_fds=[lock])  # noqa: S603  our own trainer
+        process = subprocess.Popen(command, env=environment, pass_fds=[lock])  # noqa: S603  our own program
     except BaseException:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise

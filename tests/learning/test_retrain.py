@@ -25,7 +25,7 @@ from spamlstm.errors import OutputError, TemporaryError, UnavailableError
 from spamlstm.learning import comparison, retrain, retrain_files
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.retrain import RetrainSettings, trainer_command
+from spamlstm.learning.retrain import RetrainSettings, training_command
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
@@ -52,7 +52,7 @@ def trainer(tmp_path_factory):
 @pytest.fixture
 def options(labelled, maildir, trainer):
     """Retrain with the fake trainer, which makes a good model."""
-    return RetrainSettings(labelled, maildirs=(maildir,), trainer=trainer(6), say=lambda _: None)
+    return RetrainSettings(labelled, maildirs=(maildir,), command=trainer(6), say=lambda _: None)
 
 
 def test_what_is_better_is_promoted(options, labelled):
@@ -82,7 +82,7 @@ def test_the_layer_rests_on_the_new_base(options, labelled):
 @pytest.mark.parametrize("weight", [-6, 0.3, 0.0])
 def test_what_is_no_better_is_refused(options, weight, unsure, trainer):
     """A model that loses ham, or is no better, is not installed, and the report has the reasons."""
-    report = retrain.retrain(replace(options, trainer=trainer(weight)))
+    report = retrain.retrain(replace(options, command=trainer(weight)))
     assert not report.promoted
     assert report.why
     assert any("held-out ham messages as spam" in why for why in report.why) == (weight == -6)
@@ -114,7 +114,7 @@ def test_labels_that_contradict_the_model_train_nothing(tmp_path, unsure, monkey
         for number in range(80):
             label = Label.SPAM if (number % 2 == 1) is not (number < 13) else Label.HAM
             Trainer(labels).add_label(letter(number, spam=number % 2 == 1), label, prior=None, model="m")
-    settings = RetrainSettings(tmp_path / "state", trainer=trainer(6), say=lambda _: None)
+    settings = RetrainSettings(tmp_path / "state", command=trainer(6), say=lambda _: None)
     report = retrain.retrain(settings)
     assert report.why[0].startswith("13 of 80 labels are the opposite of the verdict of the model in use")
     assert (report.model, report.labels) == (None, {"ham": 39, "spam": 41})
@@ -196,7 +196,7 @@ def test_contradictions_that_leave_too_few_labels(tmp_path, unsure, trainer):
         for number in range(50):
             copy = letter(3, spam=True).replace(b"Subject: ", f"Subject: {number} ".encode())
             Trainer(labels).add_label(copy, tuple(Label)[number % 2], prior=None, model="m")
-    settings = RetrainSettings(tmp_path / "state", trainer=trainer(6), say=lambda _: None)
+    settings = RetrainSettings(tmp_path / "state", command=trainer(6), say=lambda _: None)
     report = retrain.retrain(settings)
     assert "0 ham and 0 spam agree with their near-duplicates; retraining needs 20 of each" in report.why[0]
     assert (report.model, report.contradictions["near_duplicates"]) == (None, 50)
@@ -246,7 +246,7 @@ def test_a_failure_after_the_promotion_is_reported(options, labelled):
 def test_a_training_that_fails_changes_nothing(options, unsure):
     """After a failed training the model in use stays, and the next run works."""
     with pytest.raises(TemporaryError, match="ended with status 3"):
-        retrain.retrain(replace(options, trainer=(sys.executable, "-c", "raise SystemExit(3)")))
+        retrain.retrain(replace(options, command=(sys.executable, "-c", "raise SystemExit(3)")))
     assert registry.find_bundle(None) == unsure
     assert retrain.retrain(options).promoted
 
@@ -263,7 +263,7 @@ print(os.nice(0), len(os.sched_getaffinity(0)) <= 2, file=open(sys.argv[1], "w")
 bytearray(1600 << 20)
 """
     with pytest.raises(TemporaryError, match="ended with status 1"):
-        retrain.retrain(replace(options, trainer=(sys.executable, "-c", script, str(tmp_path / "seen"))))
+        retrain.retrain(replace(options, command=(sys.executable, "-c", script, str(tmp_path / "seen"))))
     assert (tmp_path / "seen").read_text() == "19 True\n"
 
 
@@ -321,7 +321,7 @@ def hook(event, args):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(hook)
-settings = RetrainSettings(Path(state), maildirs=(Path(maildir),), trainer=trainer, now=True, say=lambda _: None)
+settings = RetrainSettings(Path(state), maildirs=(Path(maildir),), command=trainer, now=True, say=lambda _: None)
 assert retrain.retrain(settings).promoted
 """
 CHANGES = 13
@@ -347,7 +347,7 @@ def test_a_kill_anywhere(options, unsure, root, step):
 
     A run makes CHANGES changes; with one more allowed, it comes to its end.
     """
-    process = start(options, unsure, root, left=step, trainer=options.trainer)
+    process = start(options, unsure, root, left=step, trainer=options.command)
     assert process.wait() == (-signal.SIGKILL if step <= CHANGES else 0)
     classifier = Classifier.open(personal_features=True)
     with contextlib.closing(LabelStore.open(options.state)) as labels:
@@ -391,12 +391,12 @@ time.sleep(60)
 END = """
 import signal, sys
 from spamlstm.learning.retrain_files import work_folder
-from spamlstm.learning.training_process import ended_by_signals, run_trainer
+from spamlstm.learning.training_process import ended_by_signals, run_training
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 with ended_by_signals(), work_folder() as (work, lock):
     (work / "1.eml").touch()
-    run_trainer([sys.executable, "-c", *sys.argv[1:]], lock=lock)
+    run_training([sys.executable, "-c", *sys.argv[1:]], lock=lock)
 """
 
 
@@ -448,10 +448,10 @@ def test_a_second_signal_does_not_interrupt_the_cleaning_up(root, first, second)
 
 RUN_TRAINER = """
 import os, sys
-from spamlstm.learning.retrain import run_trainer, trainer_command
+from spamlstm.learning.retrain import run_training, training_command
 
 with open(os.devnull, "rb") as lock:
-    run_trainer([*trainer_command(), *sys.argv[1:]], lock=lock.fileno())
+    run_training([*training_command(), *sys.argv[1:]], lock=lock.fileno())
 """
 
 
@@ -480,10 +480,10 @@ def test_a_folder_on_the_path_is_searched(tmp_path, root):
     (tmp_path / "asked_for.py").write_text("print('found')\n")
     script = """
 import os, sys
-from spamlstm.learning.retrain import run_trainer
+from spamlstm.learning.retrain import run_training
 
 with open(os.devnull, "rb") as lock:
-    run_trainer([sys.executable, "-P", "-m", "asked_for"], lock=lock.fileno())
+    run_training([sys.executable, "-P", "-m", "asked_for"], lock=lock.fileno())
 """
     for named, status in ((str(tmp_path), 0), ("", 1)):
         path = os.pathsep.join([str(root), named]) if named else str(root)
@@ -499,4 +499,4 @@ def test_the_trainer_of_an_installation(tmp_path, monkeypatch, module):
     """A wheel installs the trainer beside spamlstm by another name than a checkout has."""
     (tmp_path / module).mkdir()
     monkeypatch.setattr("spamlstm.learning.train_extra.__file__", str(tmp_path / "spamlstm" / "learning" / "x.py"))
-    assert trainer_command() == (sys.executable, "-P", "-m", module, "finetune")
+    assert training_command() == (sys.executable, "-P", "-m", module, "finetune")

@@ -44,12 +44,16 @@ _FACT = re.compile(r"⟦([^⟦⟧:]+:[^⟦⟧]*)⟧")
 _WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2,}")
 # The section with the fingerprint of the headers. Its letters are not words.
 _TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
+# The section with the hosts to which links lead.
+_HOSTS = re.compile(r"⟦hosts⟧(.*?)⟦files⟧", re.DOTALL)
 
 
 class CauseKind(StrEnum):
     """The kinds of causes of a score."""
 
     WORD = "word"
+    HOST = "host"
+    """A host to which a link leads, as the model reads it: most often without the names below the organisation."""
     FACT = "fact"
     LABELS = "labels"
     """All labels of the user together."""
@@ -61,21 +65,21 @@ class CauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The contribution of one word, of one fact or of all labels to the score, in log-odds, or a rule.
+    """The contribution of one word, host or fact, or of all labels, to the score, in log-odds, or a rule.
 
     A contribution above zero moves the score towards spam, a contribution below zero towards ham. A rule has none.
     """
 
     kind: CauseKind
     text: str
-    """The word itself, or a phrase about the fact, the labels or the rule."""
+    """The word or host itself, or a phrase about the fact, the labels or the rule."""
     contribution: float | None
     code: str | None = None
     """The name and value of a fact as the model reads them (`reply:other`), or None for other causes."""
 
 
 _Candidate = tuple[CauseKind, str]
-"""The kind and text of a candidate: a word, the code of a fact, or "" for the fingerprint of the headers."""
+"""The kind and text of a candidate: a word, a host, the code of a fact, or "" for the fingerprint of the headers."""
 
 
 def explain(
@@ -163,22 +167,27 @@ def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
 
 def _cause(candidate: _Candidate, contribution: float) -> Cause:
     kind, text = candidate
-    if kind is CauseKind.WORD:
+    if kind in (CauseKind.WORD, CauseKind.HOST):
         return Cause(kind, text, contribution)
     return Cause(kind, fact_sentence(text) if text else FINGERPRINT, contribution, text or "trace")
 
 
 def _candidates(windows: Sequence[str]) -> list[_Candidate]:
-    """Return the distinct candidates: facts, the fingerprint of the headers, then words in the order of the text."""
+    """Return the distinct candidates: facts, the fingerprint of the headers, then words and hosts as in the text."""
     found: dict[_Candidate, None] = {}
+    hosts = {word for window in windows if (section := _HOSTS.search(window)) for word in _words(section[1])}
     for window in windows:
         found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
         if trace := _TRACE.search(window):
             found.update({(CauseKind.FACT, ""): None} if trace[0].strip() else {})
     for window in windows:
-        words = (match[0] for match in _WORD.finditer(_TRACE.sub("", window)))
-        found.update(((CauseKind.WORD, word), None) for word in words if not word.startswith("⟦"))
+        for word in _words(_TRACE.sub("", window)):
+            found[CauseKind.HOST if word in hosts else CauseKind.WORD, word] = None
     return list(found)[:MOST_CANDIDATES]
+
+
+def _words(text: str) -> Iterator[str]:
+    return (match[0] for match in _WORD.finditer(text) if not match[0].startswith("⟦"))
 
 
 def _removed(window: str, candidate: _Candidate) -> str:

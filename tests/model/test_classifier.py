@@ -254,3 +254,10 @@ def test_explain(classifier):
         (CauseKind.WORD, "meeting", pytest.approx(-6.0, abs=1e-3)),
     ]
     assert explain(classifier, b"") == []
+
+
+def test_explain_names_hosts(classifier):
+    """A host to which a link leads is called a host, and other words stay words."""
+    raw = b"Subject: a\nContent-Type: text/html\n\n<p>meeting <a href='http://www.pills.example/x'>here</a> all of us\n"
+    causes = {cause.text: cause.kind for cause in explain(classifier, raw)}
+    assert causes == {"pills.example": CauseKind.HOST, "meeting": CauseKind.WORD}

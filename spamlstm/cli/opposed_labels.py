@@ -46,24 +46,33 @@ def with_folders(
     return tuple(replace(one, folder=folders.get(one.id, "")) for one in opposed)
 
 
-def opposed_lines(opposed: Sequence[OpposedLabel], *, number: int, maildir: Path | None) -> list[str]:
+def opposed_lines(
+    opposed: Sequence[OpposedLabel], *, number: int, maildir: Path | None, width: int | None = None
+) -> list[str]:
     """Return the lines of a table of labels, and which commands list, remove and change labels.
 
     `number` is the number of all opposed labels. `maildir` is the Maildir or account whose labels these are, or None if
-    all Maildirs share their labels.
+    all Maildirs share their labels. If a line of the table would be wider than `width`, each folder has a line of its
+    own.
     """
     # A folder with a line break in its name could add a line with a command.
     found = [(one.id, one.label, f"{one.score:+.2f}", plain(one.folder)) for one in opposed]
     rows = [("id", "label", "score", "folder" if any(one.folder for one in opposed) else ""), *found]
+    table = [f"  {label_id:<32}  {label:<5}  {score:>7}  {folder}".rstrip() for label_id, label, score, folder in rows]
+    if width is not None and max(map(len, table)) > width:
+        table = [f"  {'id':<32}  label    score"]
+        for label_id, label, score, folder in found:
+            table += [f"  {label_id:<32}  {label:<5}  {score:>7}", *([f"    in {folder}"] if folder else [])]
     option = "" if maildir is None else f" --maildir {in_shell(maildir)}"
     which = f"the {len(opposed)} labels that differ most from the model" if number > len(opposed) else "these labels"
     return [
         "",
         f"{which}, with the score without labels:",
-        *(f"  {label_id:<32}  {label:<5}  {score:>7}  {folder}".rstrip() for label_id, label, score, folder in rows),
+        *table,
         "",
         f"'spamlstm labels --json{option}' lists all labels with their subjects.",
-        f"'spamlstm forget{option} ID' removes a wrong label, and 'spamlstm label{option} ham|spam FILE' changes it.",
+        f"'spamlstm forget{option} ID' removes a wrong label.",
+        f"'spamlstm label{option} ham|spam FILE' changes a label.",
     ]
 
 

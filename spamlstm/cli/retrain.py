@@ -1,13 +1,14 @@
 """`spamlstm retrain`: train a model on the labels, and report whether it is used."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from spamlstm.cli.model import note_environment
 from spamlstm.cli.opposed_labels import opposed_lines, with_folders
 from spamlstm.cli.selection import account_named, existing_state, label_folder
-from spamlstm.cli.terminal import complain, error_console, print_json, print_summary
+from spamlstm.cli.terminal import complain, console, error_console, is_terminal, print_json, print_summary
 from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.errors import ExitStatus, NoInputError, UserError
@@ -113,7 +114,8 @@ def _report(report: RetrainReport, maildir: Path | None) -> str:
     if report.model is None:
         lines = [f"not retrained: {why}"]
         if report.opposed_labels:
-            lines += opposed_lines(report.opposed_labels, number=report.opposed, maildir=maildir)
+            width = console().width if is_terminal(sys.stdout) else None
+            lines += opposed_lines(report.opposed_labels, number=report.opposed, maildir=maildir, width=width)
         return "\n".join(lines)
     lines = [
         f"{report.model} is in use: {why}"

@@ -104,10 +104,11 @@ def test_the_lines_name_labels_and_commands(box):
     lines = opposed_lines(labels, number=2, maildir=None)
     assert lines[1] == "these labels, with the score without labels:"
     assert lines[3:5] == [f"  {HERE}  ham      +4.25  /m/.Junk", f"  {GONE}  spam    -12.50"]
-    assert lines[-2] == "'spamlstm labels --json' lists all labels with their subjects."
+    assert lines[-3] == "'spamlstm labels --json' lists all labels with their subjects."
     lines = opposed_lines(labels, number=14, maildir=box)
     assert lines[1] == "the 2 labels that differ most from the model, with the score without labels:"
-    assert f"'spamlstm forget --maildir {box} ID' removes a wrong label" in lines[-1]
+    assert f"'spamlstm forget --maildir {box} ID' removes a wrong label" in lines[-2]
+    assert f"'spamlstm label --maildir {box} ham|spam FILE' changes" in lines[-1]
 
 
 def test_the_column_of_folders_is_shown_only_with_folders():
@@ -115,3 +116,14 @@ def test_the_column_of_folders_is_shown_only_with_folders():
     unknown, known = OpposedLabel(HERE, "ham", 4.25), OpposedLabel(GONE, "spam", -12.5, "/m/.Junk")
     assert opposed_lines([unknown], number=1, maildir=None)[2] == f"  {'id':<32}  label    score"
     assert opposed_lines([unknown, known], number=2, maildir=None)[2] == f"  {'id':<32}  label    score  folder"
+
+
+def test_in_a_narrow_terminal_folders_have_lines_of_their_own():
+    """A row of the table is not broken by the terminal. In a wide terminal, and in a file, a label has one line."""
+    label = OpposedLabel(HERE, "ham", 4.25, "/home/ann/Maildir/.Archive.2026")
+    row = f"  {HERE}  ham      +4.25"
+    lines = opposed_lines([label], number=1, maildir=None, width=60)
+    assert lines[2:5] == [f"  {'id':<32}  label    score", row, "    in /home/ann/Maildir/.Archive.2026"]
+    assert max(map(len, lines[2:5])) <= 60
+    for width in (100, None):
+        assert opposed_lines([label], number=1, maildir=None, width=width)[3] == f"{row}  {label.folder}"

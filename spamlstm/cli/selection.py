@@ -140,4 +140,6 @@ def _limited(config: Config, sections: tuple[MaildirConfig, ...], *, dry_run: bo
         return replace(config, maildirs=sections)
     # `run` serves the accounts too, and a dry run must not move their mail.
     accounts = tuple(replace(one, dry_run=True) for one in config.accounts)
-    return replace(config, maildirs=tuple(replace(one, dry_run=True) for one in sections), accounts=accounts)
+    dry = tuple(replace(one, dry_run=True) for one in sections)
+    # The setting of `[daemon]` is for Maildirs that no section names, in which a killed run may have begun to file.
+    return replace(config, maildirs=dry, accounts=accounts, daemon=replace(config.daemon, dry_run=True))

@@ -154,18 +154,22 @@ class Recovery:
         clock: Callable[[], float],
         opened: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
+        is_dry: Callable[[str], bool] = lambda _maildir: False,
     ) -> None:
         """Create a recovery. `opened` opens the Maildir at a path for one visit.
 
         `beat` is called before each act is settled, for a watchdog, because a crash may leave many unsettled acts.
+        `is_dry` returns whether the mail of a Maildir must not be changed. Acts in such a Maildir are only reported.
         """
         self.journal = journal
         self.clock = clock
+        self.is_dry = is_dry
         self.unsettled: set[tuple[str, str]] = set()
         """The messages of unsettled acts, as pairs of Maildir and base name. Old and new base names are included."""
         self._counters = counters
         self._opened = opened
         self._beat = beat
+        self._reported: set[int] = set()  # acts in dry runs
 
     def settle(self, *, all_open: bool = False) -> None:
         """Settle all unsettled acts in the journal.
@@ -202,6 +206,9 @@ class Recovery:
     def _settled(self, act: Act) -> TransferResult | None:
         self._beat()
         intent = act.intent
+        if self.is_dry(act.maildir):
+            self._report_dry(act)
+            return None
         try:
             with self._opened(act.maildir) as mailbox:
                 source, folder = mailbox.entry_at(intent.source), mailbox.folder_at(intent.folder)
@@ -213,6 +220,15 @@ class Recovery:
         why = "an interrupted change of the message cannot be finished now; it is tried again later"
         emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind, why=why)
         return None
+
+    def _report_dry(self, act: Act) -> None:
+        """Log once that an act in the Maildir of a dry run stays unsettled."""
+        if act.id in self._reported:
+            return
+        self._reported.add(act.id)
+        why = "an earlier run began to change the message and was killed; a run that is no dry run settles this"
+        base, actions = act.intent.bases[0], ",".join(act.intent.actions)
+        emit(logging.INFO, "would-settle", maildir=act.maildir, base=base, id=act.content, actions=actions, why=why)
 
 
 def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:

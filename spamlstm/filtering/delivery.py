@@ -75,6 +75,8 @@ class DeliveryReader:
     def _delivery(self, candidate: Candidate) -> ReadResult:
         unsettled = self._recovery.unsettled
         if unsettled and (candidate.maildir, candidate.base) in unsettled:
+            if self._recovery.is_dry(candidate.maildir):
+                return Outcome(candidate, Status.WAITING)
             failure = (
                 "an earlier change of the message was interrupted and cannot be finished now; it is tried again later"
             )

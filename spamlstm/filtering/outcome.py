@@ -60,7 +60,10 @@ class Status(StrEnum):
     """The user is moving the message now, because its file also has a name in another folder. A later scan decides."""
 
     WAITING = "waiting"
-    """Another file of the message is in another folder, and the user may be moving it. A later scan decides."""
+    """Another file of the message is in another folder, and the user may be moving it. A later scan decides.
+
+    In a dry run, an earlier run may also have begun to change the message.
+    """
 
     OLD = "old"
     """The message is in cur, and its date is before its Maildir was watched. The message is left unchanged.

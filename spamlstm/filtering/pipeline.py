@@ -38,9 +38,11 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spamlstm.config import CatchUp, Config
+from spamlstm.config.maildirs import section_of
 from spamlstm.errors import DataError, TemporaryError
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.backoff import Backoff
@@ -98,7 +100,9 @@ class Pipeline:
         self._scanner = Scanner(journal, clock=clock, opened=self._maildirs.opened)
         self._guard = CrashGuard(journal, clock=clock, status=self._status)
         self._guard.model = classifier.bundle.label
-        self._recovery = Recovery(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
+        self._recovery = Recovery(
+            journal, counters=counters, clock=clock, opened=open_maildir, beat=beat, is_dry=self._is_dry
+        )
         self._pass = partial(
             Pass,
             recovery=self._recovery,
@@ -127,7 +131,7 @@ class Pipeline:
     def recover(self) -> None:
         """Settle every interrupted act, and turn the messages that a crashed process left in progress into suspects.
 
-        A settled act is either done completely or has left its message unchanged.
+        A settled act is either done completely or has left its message unchanged. In a dry run, acts are only reported.
         """
         self._recovery.settle(all_open=True)
         self._guard.recover()
@@ -195,6 +199,11 @@ class Pipeline:
             self._guard.stop()
             self._maildirs.close()
         self._prune()
+
+    def _is_dry(self, maildir: str) -> bool:
+        """Return whether the mail of a Maildir must not be changed, also if the configuration no longer names it."""
+        section = section_of(self.config.maildirs, Path(maildir))
+        return self.config.daemon.dry_run if section is None else self.config.is_dry(section)
 
     def _status(self, candidate: Candidate) -> os.stat_result:
         return self._maildirs.opened(candidate.maildir).folder().entry(candidate.part, candidate.name).status()

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import on_disk
+import pytest
 from inbox import tagged
 from interruption import CrashError, Interruption, crash
 
@@ -65,6 +66,46 @@ def test_an_act_that_cannot_be_settled(inbox):
         assert one.contents() == [tagged(before)]
         for part, name in one.names():
             os.unlink(os.path.join(one.root, part, name))
+        if not interruption.happened:
+            break
+    assert left_open > 5
+
+
+def files(root):
+    return sorted(map(str, Path(root).rglob("*")))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_dry_run_settles_no_act(inbox, caplog, named):
+    """A dry run leaves what a killed run began as it is, and reports it once. A later run settles it.
+
+    This is so also for a Maildir that the configuration of the dry run does not name.
+    """
+    caplog.set_level("INFO", logger="spamlstm")
+    one = inbox()
+    left_open = 0
+    for number in range(100):
+        one.deliver()
+        candidates = one.pipeline.scan(one.root)
+        with Interruption(number, crash) as interruption, contextlib.suppress(CrashError):
+            one.pipeline.process(candidates)
+        before, acts = files(one.root), len(one.journal.open_acts())
+        left_open += acts
+        caplog.clear()
+        one.daemon["dry_run"] = True
+        root, one.root = one.root, one.root if named else "/nowhere"
+        one.again()
+        one.root = root
+        for _ in range(2):
+            one.clock.now += 1000
+            assert not acts or {outcome.status for outcome in one.run()} <= {Status.WAITING}
+        assert files(one.root) == before
+        assert caplog.text.count("would-settle") == acts
+        one.daemon["dry_run"] = False
+        one.again()
+        assert one.journal.open_acts() == []
+        one.run(with_dry_run=True)
+        assert not named or one.names() == []
         if not interruption.happened:
             break
     assert left_open > 5

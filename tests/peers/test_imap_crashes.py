@@ -131,7 +131,7 @@ def test_a_uid_alone_names_no_message(tiny, tmp_path):
         with server.session() as session:
             session.select("INBOX")
             assert {mark: uid for uid, mark in marks(session).items()} == {1: uids[0], 4: uids[1]}
-        with served(server, tmp_path / "state", tiny, config=config) as account:
+        with served(server, tmp_path / "state", tiny, spam=()) as account:
             account.visited()
             assert shown_by(server) == {"INBOX": [4], "Junk": [1], "Archive": []}
             assert account.labels() == {}

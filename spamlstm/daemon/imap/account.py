@@ -247,7 +247,7 @@ class _Work:
 
     def run(self, account: ImapAccount) -> None:
         """Visit the folders and wait for changes, until an error or the end."""
-        MoveRecovery(self._session).settle()
+        MoveRecovery(self._session, dry=self._session.is_dry).settle()
         is_full, is_counted, until, rounds = True, True, 0.0, 0
         changes: set[str] | None = None
         while not account.is_stopping:

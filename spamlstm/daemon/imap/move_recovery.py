@@ -9,6 +9,8 @@ The target is the junk folder, or, if the move undoes an earlier one, the former
 | yes | yes | it was copied, and not yet removed | it is removed from its folder |
 | no | no | its user moved or deleted it | nothing |
 
+In a dry run, no message is removed: a message that is in both folders stays in both, and its move stays begun.
+
 In the target, only messages count that came after the move was begun and that no other move explains. In both folders a
 message is recognised by its size, its date and its content. A UID is not enough: a server that restored a backup may
 have given it to another message.
@@ -33,8 +35,9 @@ _LASTING = RemoteFlag.ANSWERED | RemoteFlag.SEEN
 class MoveRecovery:
     """The moves of one account whose results are not recorded."""
 
-    def __init__(self, session: AccountSession) -> None:
+    def __init__(self, session: AccountSession, *, dry: bool = False) -> None:
         self._session = session
+        self._dry = dry
         self._connection = session.connection
         self._records = session.records
 
@@ -77,17 +80,19 @@ class MoveRecovery:
         there, validity = self._in_target(target, moves)
         here = self._in_source(source, moves)
         done: list[tuple[BegunMove, int, int]] = []
-        copied: list[int] = []
         # First the messages that are no longer in their folder, because these certainly were moved.
         for one in sorted(moves, key=lambda one: one.id in here):
             found = there.get(one.mail.content)
             if found:
                 done.append((one, found.pop(0), validity))
-                copied += [here[one.id]] if one.id in here else []
-        if copied:
-            self._connection.select(source.name, readonly=False)
-            self._connection.remove(copied)
         finished = {one.id for one, *_ in done}
+        copied = [(one, uid) for one, uid, _ in done if one.id in here]
+        if copied and self._dry:
+            done = [move for move in done if move[0].id not in here]
+            self._postpone(copied)
+        elif copied:
+            self._connection.select(source.name, readonly=False)
+            self._connection.remove([here[one.id] for one, _ in copied])
         gone = [one for one in moves if one.id not in finished and one.id not in here]
         undone = [one for one in moves if one.id not in finished and one.id in here]
         self._session.tally.settled.update({"done": len(done), "gone": len(gone), "undone": len(undone)})
@@ -95,19 +100,31 @@ class MoveRecovery:
         with self._records.change():
             self._records.end_moves([one.id for one in undone])
 
+    def _postpone(self, copied: Sequence[tuple[BegunMove, int]]) -> None:
+        """Report moves of messages that are still in their folder too, each with the UID in the target.
+
+        The next visit of the target records these UIDs. So that a later run recognises them, the moves get them.
+        """
+        why = "an earlier run copied messages and did not remove them; a run that is no dry run removes them"
+        emit(logging.INFO, "would-settle", account=self._session.account.label, count=len(copied), why=why)
+        with self._records.change(durable=True):
+            self._records.end_moves([one.id for one, _ in copied])
+            self._records.begin_moves([replace(one, target_next=uid) for one, uid in copied])
+
     def _in_target(self, target: AccountFolder, moves: Sequence[BegunMove]) -> tuple[dict[str, list[int]], int]:
         """Return the UIDs of new messages in the target by content id, and its UIDVALIDITY."""
         numbers = self._connection.select(target.name, readonly=True)
         self._connection.check()
         same = all(one.target_validity == numbers.validity for one in moves)
         first = min(one.target_next for one in moves) if same else 1
-        known = self._records.known(target.id).keys() if target.validity == numbers.validity else set()
+        known = set(self._records.known(target.id)) if target.validity == numbers.validity else set()
+        known -= {one.target_next for one in moves}  # see `_postpone`
         uids = self._connection.existing(max(1, first), numbers.next_uid) - known
         return self._contents(self._connection.details(uids), moves), numbers.validity
 
     def _in_source(self, source: AccountFolder, moves: Sequence[BegunMove]) -> dict[int, int]:
         """Return the UIDs of the messages that are still in their folder, by the numbers of their moves."""
-        numbers = self._connection.select(source.name, readonly=False)
+        numbers = self._connection.select(source.name, readonly=self._dry)
         self._connection.check()
         same = [one for one in moves if one.mail.validity == numbers.validity]
         listed = self._connection.details({one.mail.uid for one in same})

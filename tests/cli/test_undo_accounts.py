@@ -84,7 +84,9 @@ def test_a_dry_run_upgrades_no_records(spamlstm, removed, state, tmp_path, *, is
         )
     path = AccountRecords.path_of(state, account.key)
     with contextlib.closing(sqlite3.connect(path)) as earlier:
-        earlier.executescript("DROP TABLE account; ALTER TABLE judged DROP COLUMN is_junk; PRAGMA user_version = 2")
+        for column in ("is_junk", "is_dry"):
+            earlier.execute(f"ALTER TABLE judged DROP COLUMN {column}")
+        earlier.executescript("DROP TABLE account; PRAGMA user_version = 2")
     status, _, _ = spamlstm(
         "undo", "--dry-run", "--since", "0s" if is_configured else "1h", "--config", tmp_path / "config.toml"
     )

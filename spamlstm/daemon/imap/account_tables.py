@@ -25,8 +25,13 @@ _IS_JUNK = """
 ALTER TABLE judged ADD COLUMN is_junk INTEGER NOT NULL DEFAULT 1;
 """
 
+# Whether a dry run only reported what would have been done with a message.
+_IS_DRY = """
+ALTER TABLE judged ADD COLUMN is_dry INTEGER NOT NULL DEFAULT 0;
+"""
+
 ACCOUNT_TABLES = Layout(
-    version=3,
+    version=4,
     schema="""
 CREATE TABLE folders (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, role TEXT NOT NULL, validity INTEGER NOT NULL,
     next_uid INTEGER NOT NULL, messages INTEGER NOT NULL, unseen INTEGER NOT NULL, modseq INTEGER NOT NULL,
@@ -49,9 +54,10 @@ CREATE TABLE moves (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, uid INTEGER
     target_validity INTEGER NOT NULL, target_next INTEGER NOT NULL);"""
     + _ACTS
     + _KEY
-    + _IS_JUNK,
+    + _IS_JUNK
+    + _IS_DRY,
     pragmas=(),
-    upgrades={1: _ACTS, 2: _KEY + _IS_JUNK},
+    upgrades={1: _ACTS, 2: _KEY + _IS_JUNK, 3: _IS_DRY},
     loss="; the mail that is now in the account is then not classified",
 )
 """The layout of the database."""

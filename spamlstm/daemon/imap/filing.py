@@ -15,7 +15,13 @@ from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_placements import AccountPlacements
 from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove, HandledMessage
-from spamlstm.daemon.imap.answers import FILED_KEYWORD, AccountUnavailableError, CommandRefusedError, ReadState
+from spamlstm.daemon.imap.answers import (
+    FILED_KEYWORD,
+    AccountUnavailableError,
+    CommandRefusedError,
+    ReadState,
+    RemoteFlag,
+)
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import batches
@@ -32,6 +38,7 @@ from spamlstm.verdict import Judgement, Verdict
 # A message is not classified again if the program ended twice while it was classified alone.
 MOST_ATTEMPTS = 3
 SPAM_KEYWORD, HAM_KEYWORD = "$Junk", "$NotJunk"
+_READ_OR_GONE = RemoteFlag.SEEN | RemoteFlag.DELETED | RemoteFlag.GONE
 _WORDS = {Verdict.SPAM: SPAM_KEYWORD, Verdict.HAM: HAM_KEYWORD}
 
 
@@ -47,6 +54,8 @@ class AccountVerdict:
     """The hash of the Message-ID, or b""."""
     word: str = ""
     """The keyword that was set, or ''."""
+    is_dry: bool = False
+    """Whether a dry run only reported the actions. `actions` is then empty."""
 
 
 class Filing:
@@ -63,6 +72,7 @@ class Filing:
         self._placements = AccountPlacements(session, visits)
         self._waiting = False
         self._target_id = 0
+        self._reopened: set[int] = set()
 
     @property
     def is_waiting(self) -> bool:
@@ -70,12 +80,26 @@ class Filing:
         return self._waiting
 
     def work(self, folder: AccountFolder) -> None:
-        """Classify the new messages of a folder."""
+        """Classify the new messages of a folder, and those whose actions a dry run only reported."""
+        if not self._session.is_dry and folder.id not in self._reopened:
+            self._reopen(folder)
         unread = self._records.unread(folder.id)
         due = [one for one in unread if self._later.is_due((folder.id, one.uid))]
         self._waiting = len(due) < len(unread)
         for batch in batches(due):
             self._try(folder, batch)
+
+    def _reopen(self, folder: AccountFolder) -> None:
+        """Prepare the unread messages for which a dry run only reported the actions, to be classified again.
+
+        Read messages stay where their user left them.
+        """
+        self._reopened.add(folder.id)
+        unread = [one for one in self._records.reported(folder.id) if not one.flags & _READ_OR_GONE]
+        with self._records.change():
+            for one in unread:
+                self._records.drop_judged(one.content or NO_CONTENT, one.date)
+            self._records.put(replace(one, content=None, status=CopyStatus.ARRIVED) for one in unread)
 
     def _try(self, folder: AccountFolder, batch: list[AccountCopy]) -> None:
         """Classify messages together, or one by one if the server refuses that.
@@ -174,7 +198,8 @@ class Filing:
                 ms=ms,
             )
             self._session.tally.judged[judgement.verdict] += 1
-            found.append(replace(verdict, actions=()) if self._session.is_dry else verdict)
+            is_dry = self._session.is_dry and bool(actions)
+            found.append(replace(verdict, actions=(), is_dry=True) if is_dry else verdict)
         return found
 
     def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict], read: ReadState) -> None:
@@ -191,7 +216,7 @@ class Filing:
                 settled = replace(one.copy, content=one.content, status=CopyStatus.SETTLED, attempts=0)
                 self._records.put([settled])
                 is_junk = one.word == SPAM_KEYWORD
-                self._records.add_judged(one.content, one.copy.date, is_junk=is_junk, now=now)
+                self._records.add_judged(one.content, one.copy.date, is_junk=is_junk, is_dry=one.is_dry, now=now)
                 if one.word:
                     self._records.add_act(AccountAct(_handled(folder, one, folder), now))
 

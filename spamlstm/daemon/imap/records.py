@@ -52,6 +52,7 @@ _Record = TypeVar("_Record")
 
 _FOLDERS = f"SELECT {FOLDER_ROW} FROM folders"  # noqa: S608  constants
 _COPIES = f"SELECT {COPY_ROW} FROM copies WHERE folder = ?"  # noqa: S608
+_IS_DRY = "(content, date) IN (SELECT content, date FROM judged WHERE is_dry)"
 _NAME = "INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT 1 FROM account)"
 _MOVES = f"SELECT {MOVE_ROW} FROM moves ORDER BY id"  # noqa: S608
 _COPIES_OF = f"SELECT {COPY_ROW}, {FOLDER_ROW} FROM copies JOIN folders ON folders.id = folder WHERE content = ?"  # noqa: S608
@@ -200,8 +201,7 @@ class AccountRecords:
         """Record messages. Existing records of the messages are replaced."""
         with self._explained:
             self._connection.executemany(
-                "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((one.folder, one.uid, _id(one.content), *_numbers(one)) for one in copies),
+                "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, copies)
             )
 
     def drop(self, folder: int, uids: Iterable[int]) -> None:
@@ -258,9 +258,21 @@ class AccountRecords:
         statement = "SELECT 1 FROM judged WHERE content = ? AND date = ?"
         return bool(self._read(tuple, statement, bytes.fromhex(content), date))
 
-    def add_judged(self, content: str, date: int, *, is_junk: bool, now: float) -> None:
-        """Record that a message was classified. `is_junk` says that it was moved to junk or got the keyword for it."""
-        self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)", bytes.fromhex(content), date, now, is_junk)
+    def add_judged(self, content: str, date: int, *, is_junk: bool, is_dry: bool = False, now: float) -> None:
+        """Record that a message was classified. `is_junk` says that it was moved to junk or got the keyword for it.
+
+        `is_dry` says that a dry run only reported the actions for its verdict.
+        """
+        values = bytes.fromhex(content), date, now, is_junk, is_dry
+        self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)", *values)
+
+    def drop_judged(self, content: str, date: int) -> None:
+        """Record that a message was not classified."""
+        self._run("DELETE FROM judged WHERE content = ? AND date = ?", bytes.fromhex(content), date)
+
+    def reported(self, folder: int) -> list[AccountCopy]:
+        """Return the messages of a folder for which a dry run only reported the actions."""
+        return self._read(account_copy_from, f"{_COPIES} AND {_IS_DRY}", folder)
 
     def filed(self) -> set[str]:
         """Return the content ids of the messages that this program filed or marked with the keyword, or began to."""
@@ -337,12 +349,10 @@ class AccountRecords:
             self._connection.execute(statement, values)
 
 
-def _numbers(one: AccountCopy) -> tuple[int | float, ...]:
-    return one.flags, one.status, one.since, one.size, one.date, one.attempts
-
-
-def _id(content: str | None) -> bytes | None:
-    return None if content is None else bytes.fromhex(content)
+def _row(one: AccountCopy) -> tuple[int | float | bytes | None, ...]:
+    numbers = one.flags, one.status, one.since, one.size, one.date, one.attempts
+    content = None if one.content is None else bytes.fromhex(one.content)
+    return one.folder, one.uid, content, *numbers
 
 
 def _bytes(name: str) -> bytes:

@@ -30,6 +30,15 @@ class PassingOver:
         return isinstance(error, OSError) and error.errno not in _SHORTAGES
 
 
+# The disk, its file system or a file server cannot read the folder, or its owner may not.
+_UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ESTALE, errno.EREMOTEIO, errno.EACCES, errno.EPERM)
+
+
+def is_of_one_folder(error: OSError) -> bool:
+    """Return whether an error says that one folder cannot be read, so that other folders can still be read."""
+    return isinstance(error, RefusedError) or error.errno in _UNREADABLE
+
+
 class RefusedError(OSError):
     """Raised for a name in a Maildir that is not safe to use.
 

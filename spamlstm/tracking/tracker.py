@@ -20,7 +20,7 @@ from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
-from spamlstm.maildir.entry import RefusedError
+from spamlstm.maildir.entry import is_of_one_folder
 from spamlstm.maildir.folder_walk import Folder, folders
 from spamlstm.maildir.folders import FolderRole, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir
@@ -165,7 +165,9 @@ class Tracker:
                 yield from self._reader.list_changes(visit, work, first=first)
                 yield from self._reader.read_again(visit)
                 listed.append(visit)
-            except (RefusedError, PermissionError) as error:
+            except OSError as error:
+                if not is_of_one_folder(error):
+                    raise
                 self._report(maildir, error, folder=visit.folder.name)
                 # The other folders are still read. But the acts of this program changed the inbox and junk folders, and
                 # can only be compared with both. The next visit begins with the same acts.

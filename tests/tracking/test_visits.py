@@ -2,6 +2,7 @@
 
 # ruff: noqa: PTH108  file names are kept unchanged, as in spamlstm.maildir
 
+import errno
 import os
 import sqlite3
 import time
@@ -182,6 +183,29 @@ def test_a_folder_that_must_not_be_read(tracked, caplog):
     maildir.look()
     assert maildir.label_of(missed) == "spam"
     assert "folder=.Archive" in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_folder_that_the_disk_cannot_read(tracked, monkeypatch, caplog, number):
+    """The folder is named and skipped, moves between the other folders are learned, and it is read again later."""
+    maildir = tracked()
+    missed, kept = delivered(maildir, "ham"), delivered(maildir, "ham")
+    maildir.move(missed, maildir.junk)
+    maildir.move(kept, maildir.archive)
+    real = opened.OpenFolder.messages
+
+    def fail(folder, parts):
+        if folder.path == str(maildir.archive):
+            raise OSError(number, os.strerror(number), folder.path)
+        return real(folder, parts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.OpenFolder, "messages", fail)
+        maildir.look()
+        assert maildir.label_of(missed) == "spam"
+        assert "folder=.Archive" in caplog.text
+    maildir.look()
+    assert maildir.label_of(kept) == "ham"
 
 
 @pytest.mark.parametrize("obstacle", ["permission", "too many names"])

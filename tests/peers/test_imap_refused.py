@@ -78,3 +78,25 @@ def test_spam_is_filed_although_keywords_are_refused(tiny, tmp_path, spam):
             assert (account.labels(), account.places()["INBOX"]) == ({1: "ham"}, [0, 1, 2])
             assert account.tally.connections == connections + 1
         assert server.complaints() == []
+
+
+def test_a_folder_that_the_server_cannot_read_delays_no_other(tiny, tmp_path):
+    """New mail is classified although the server ends the connection when it reads a message of another folder.
+
+    Dovecot does so if its disk cannot read a file. After some attempts, the folder is skipped for some time.
+    """
+    config = Config(daemon=DaemonConfig(catch_up=CatchUp.ALL))
+    with running(SPECIAL) as server:
+        with server.session() as session:
+            for number in range(2, 50, 3):
+                session.append("Junk", None, None, message(number))
+        unreadable = [path for part in ("new", "cur") for path in (server.maildir / ".Junk" / part).iterdir()]
+        for path in unreadable:
+            path.chmod(0)
+        with served(server, tmp_path / "state", tiny, config=config) as account:
+            server.deliver(0)
+            server.deliver(1)
+            until(lambda: account.tally.judged == {"ham": 1, "spam": 1})
+            assert account.tally.state == "connected"
+            for path in unreadable:
+                path.chmod(0o600)

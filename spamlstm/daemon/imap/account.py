@@ -8,6 +8,7 @@ import select
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,9 @@ _MOST_ROUNDS = 5
 # If a message left the inbox, all folders are visited immediately, or only the junk folder if there are more folders
 # than this.
 _MOST_VISITED = 50
+# A folder is visited less often if so many connections in a row ended during its visit. Dovecot ends the connection if
+# its disk cannot read a message, and the folders after it would never be visited.
+_MOST_ENDED = 3
 _WITH_COPIES = FolderRole.FILED, FolderRole.JUNK, FolderRole.INBOX
 
 
@@ -94,6 +98,7 @@ class ImapAccount:
         self._requests = requests
         self._delays = delays or Delays()
         self._later: Backoff[tuple[int, int]] = Backoff(time.monotonic)
+        self._ended: Counter[int] = Counter()
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._connection: ImapConnection | None = None
@@ -184,7 +189,7 @@ class ImapAccount:
         try:
             session = DaemonSession(account, self._config, connection, records, self.tally, requests=self._requests)
             if not self._stopping:  # `stop` did not see this connection
-                _Work(session, self._later).run(self)
+                _Work(session, self._later, self._ended).run(self)
         finally:
             self._connection = None
             connection.close()
@@ -236,8 +241,11 @@ def _ask(connection: ImapConnection) -> None:
 class _Work:
     """The work during one connection."""
 
-    def __init__(self, session: DaemonSession, later: Backoff[tuple[int, int]]) -> None:
+    def __init__(self, session: DaemonSession, later: Backoff[tuple[int, int]], ended: Counter[int]) -> None:
+        # `later` has messages by folder and UID, and folders by the UID 0. `ended` counts connections by folder.
         self._session = session
+        self._later = later
+        self._ended = ended
         self._connection = session.connection
         self._visits = FolderVisits(session)
         self._filing = Filing(session, self._visits, later=later)
@@ -293,17 +301,34 @@ class _Work:
         is_complete = True
         for one in self._folders[:-1]:
             folder = self._session.records.folder(one.id)
-            if folder is None or folder.role not in roles:
-                continue
-            if folder.role is FolderRole.IGNORED:
-                self._sent.visit(folder)
-                continue
-            self._visits.refresh(folder)
-            if folder.role is FolderRole.INBOX:
-                self._filing.work(folder)
-            else:
-                is_complete &= self._visits.read(folder, most=READ_IN_TURN) < READ_IN_TURN
+            if folder is not None and folder.role in roles and self._may_visit(folder):
+                try:
+                    is_complete &= self._visit_other(folder)
+                except CommandRefusedError:
+                    self._session.tally.failed["folder"] += 1
+                del self._ended[folder.id]
+                self._later.succeeded((folder.id, 0))
         return is_complete
+
+    def _may_visit(self, folder: AccountFolder) -> bool:
+        """Return whether a folder may be visited now. The visit then counts as failed until it has ended."""
+        if self._ended[folder.id] >= _MOST_ENDED and not self._later.is_due((folder.id, 0)):
+            return False
+        self._ended[folder.id] += 1
+        if self._ended[folder.id] >= _MOST_ENDED:
+            self._later.failed((folder.id, 0))
+        return True
+
+    def _visit_other(self, folder: AccountFolder) -> bool:
+        """Visit a folder that is not the main folder. Return False if it has more old mail to read."""
+        if folder.role is FolderRole.IGNORED:
+            self._sent.visit(folder)
+            return True
+        self._visits.refresh(folder)
+        if folder.role is FolderRole.INBOX:
+            self._filing.work(folder)
+            return True
+        return self._visits.read(folder, most=READ_IN_TURN) < READ_IN_TURN
 
     def _visit_inbox(self, changes: set[str] | None) -> set[str]:
         """Visit the main folder, and leave it selected. Return the kinds of changes that were not compared yet.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.entry import PassingOver
-from spamlstm.maildir.folders import JUNK_NAMES, display_levels
+from spamlstm.maildir.folders import display_levels, junk_rank
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
@@ -157,4 +157,4 @@ def linked_folders(mailbox: OpenMaildir) -> list[str]:
 
 
 def _is_like_a_folder(name: str) -> bool:
-    return _FOLDER_NAME.fullmatch(name) is not None or display_levels(name)[-1] in JUNK_NAMES
+    return _FOLDER_NAME.fullmatch(name) is not None or junk_rank(display_levels(name)[-1]) is not None

@@ -28,15 +28,28 @@ class FolderRole(StrEnum):
 # The only table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
 # A Trash folder with a name that is missing here would turn deleted mail into ham. The configuration can add names
 # (ignore_folders).
-_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, junk-e-mail, spam mail, spamverdacht,
+_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, spam mail, spamverdacht,
 unerwünscht, unerwünschte werbung, werbung, courrier indésirable, indésirable, indésirables, pourriel, pourriels,
 correo no deseado, correo basura, no deseado, posta indesiderata, indesiderata, ongewenste e-mail, ongewenst,
 ongewenste reclame, lixo eletrônico, lixo electrónico, correo lixo, correu brossa, nevyžádaná pošta, nevyžiadaná pošta,
-wiadomości-śmieci, wiadomości śmieci, niechciane, skräppost, uønsket, uønsket e-post, uønsket e-mail, uønsket mail,
+wiadomości-śmieci, niechciane, skräppost, uønsket, uønsket e-post, uønsket e-mail, uønsket mail,
 uønsket post, søppelpost, roskaposti, rämpspost, mēstules, levélszemét, önemsiz e-posta, gereksiz e-posta,
 istenmeyen e-posta, neželena pošta, neželjena pošta, e-mail nedorit, mesaje nedorite, ανεπιθύμητη αλληλογραφία,
 ανεπιθύμητα, спам, нежелательная почта, небажана пошта, нежелана поща, דואר זבל, البريد العشوائي,
-البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일"""
+البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일,
+junk e-mails, spam e-mail, spam mails, spam e-mails, junk folder, spam folder, junk box, spam box, junk-ordner,
+spam-ordner, spam-verdacht, unerwuenscht, unerwünschte e-mail, unerwünschte e-mails, unerwünschte nachrichten,
+unerwünschte mails, courriels indésirables, courriel indésirable, courriers indésirables, messages indésirables,
+e-mail indésirable, carpeta de spam, correo electrónico no deseado, correos no deseados, mensajes no deseados,
+messaggi indesiderati, e-mail indesiderata, e-mail indesiderate, ongewenste mail, ongewenste post,
+ongewenste berichten, caixa de spam, lixo eletrónico, lixo eletronico, e-mail de lixo, correio não solicitado,
+correio indesejado, e-mails indesejados, correu no desitjat, dossier spam, skräpmail, uønskede e-mails,
+søppel-e-post, roskapostit, niechciana poczta, niechciane wiadomości, nevyžádané, nevyžádaná e-mailová pošta,
+kéretlen levelek, önemsiz, önemsiz posta, gereksiz, spam kutusu, istenmeyen, neželjeno, nepageidaujami laiškai,
+nepageidaujamas paštas, brukalas, šlamštas, surogātpasts, nedorite, spam e-pošta, ruslpóstur, post sothach,
+email sampah, e-mel sarap, email rác, нежелательные, нежелательные письма, небажані, нежељена пошта, ανεπιθύμητη,
+ספאם, זבל, بريد عشوائي, البريد غير المرغوب فيه, البريد الإلكتروني غير الهام, هرزنامه, जंक मेल, जंक ई-मेल, स्पैम, จดหมายขยะ,
+垃圾信件, スパムメール, ジャンク メール, 迷惑メールフォルダ, 스팸 메일"""
 _SENT = """sent, sent items, sent messages, sent mail, sent-mail, gesendet, gesendete elemente, gesendete objekte,
 gesendete nachrichten, envoyés, messages envoyés, éléments envoyés, enviados, elementos enviados,
 mensajes enviados, inviati, posta inviata, verzonden, verzonden items, itens enviados, wysłane,
@@ -78,13 +91,22 @@ def _compared(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+# Programs write one name in several ways: "Junk E-mail", "Junk-E-Mail", "Junk_Email", "JunkEmail".
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[ _-]+(?=[^\W_])")
 JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
+_RANKS = {_BETWEEN_WORDS.sub("", name): rank for rank, name in reversed(list(enumerate(JUNK_NAMES)))}
+# Gmail keeps its own folders below such a folder. Many synchronizing programs separate levels by dots.
+_GMAIL = ("[gmail]", "[google mail]", "[googlemail]", "[imap]")
+ABOVE_JUNK = (("inbox",), *((name,) for name in _GMAIL))
+"""The folders that may contain a junk folder one level down, as `display_levels` returns them.
+
+Dovecot with LAYOUT=fs and Courier keep everything below INBOX.
+"""
+_DOTTED = tuple(f"{name}." for name in ("inbox", *_GMAIL))
 
 _SENT_NAMES, _COPIED_NAMES = frozenset(_names(_SENT)), frozenset(_names(_COPIED))
-_ROLES = dict.fromkeys((*_SENT_NAMES, *_COPIED_NAMES, *_names(_IGNORED)), FolderRole.IGNORED) | dict.fromkeys(
-    JUNK_NAMES, FolderRole.JUNK
-)
+_IGNORED_NAMES = frozenset((*_SENT_NAMES, *_COPIED_NAMES, *_names(_IGNORED))) - {*JUNK_NAMES}
 # Words that end in spam or junk. "Old spam" and "LearnSpam" contain spam, "Not junk" contains ham. "SpamAssassin users"
 # does not match: it is the folder of a mailing list.
 _ABOUT_JUNK = re.compile(r"(?:spam|junk|спам)(?![^\W\d_])")
@@ -115,7 +137,16 @@ def has_copies(name: str) -> bool:
 def is_sent(name: str) -> bool:
     """Return whether the folder with the name `name` on disk has the mail that the user sent. Its role is IGNORED."""
     *upper, last = display_levels(name)
-    return last in _SENT_NAMES and not any(level in _ROLES for level in upper)
+    return last in _SENT_NAMES and not any(_has_role(level) for level in upper)
+
+
+def junk_rank(level: str) -> int | None:
+    """Return the index in JUNK_NAMES of the last level of a folder's name, case-folded, or None."""
+    return _RANKS.get(_BETWEEN_WORDS.sub("", level))
+
+
+def _has_role(level: str) -> bool:
+    return level in _IGNORED_NAMES or junk_rank(level) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -127,10 +158,10 @@ def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
         return FolderRole.IGNORED
     if junk != "auto" and levels in possible_levels(junk):
         return FolderRole.JUNK
-    at = next((at for at, level in enumerate(levels) if level in _ROLES or _ABOUT_JUNK.search(level)), None)
+    at = next((at for at, level in enumerate(levels) if _has_role(level) or _ABOUT_JUNK.search(level)), None)
     if at is None:
         return FolderRole.FILED
-    is_junk = all(level in JUNK_NAMES or not any(map(str.isalpha, level)) for level in levels[at:])
+    is_junk = all(junk_rank(level) is not None or not any(map(str.isalpha, level)) for level in levels[at:])
     return FolderRole.JUNK if is_junk else FolderRole.IGNORED
 
 
@@ -147,7 +178,7 @@ def display_levels(name: str) -> tuple[str, ...]:
     """Return the levels of a folder's name on disk as mail programs show them, case-folded and without INBOX."""
     dotted = name.startswith(".")
     levels = _compared(decoded(name.lstrip("."))).split("." if dotted else "/")
-    if len(levels) == 1 and levels[0].startswith("inbox."):
+    if len(levels) == 1 and levels[0].startswith(_DOTTED):
         levels = levels[0].split(".")
     if not dotted:
         levels = [level.removeprefix(".") for level in levels]

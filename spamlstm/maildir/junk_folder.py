@@ -9,7 +9,7 @@ from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE, sync_names
 from spamlstm.maildir.entry import PassingOver, RefusedError
 from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
-from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
+from spamlstm.maildir.folders import ABOVE_JUNK, display_levels, encoded, junk_rank, possible_levels
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.owner import copy_owner
@@ -17,10 +17,6 @@ from spamlstm.maildir.subscriptions import subscribe
 
 # The name of a newly created junk folder.
 _NEW_FOLDER = "Junk"
-# Folders that may contain a junk folder one level down. Dovecot with LAYOUT=fs and Courier keep everything below INBOX.
-# Gmail keeps its own folders below [Gmail] or [Google Mail].
-_ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
-_RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
 # The largest number of folders that are examined to detect the layout of a Maildir, which may have 20,000 folders.
 _MOST_FOR_LAYOUT = 100
 
@@ -47,7 +43,7 @@ def existing_junk_folders(mailbox: OpenMaildir) -> Iterator[str]:
     The order is the order of JUNK_NAMES. For the same name, folders at the top level come first, then the order of the
     names on disk. Raises OSError if the Maildir cannot be read.
     """
-    return _junk_folders(mailbox, _candidates(mailbox, _ABOVE))
+    return _junk_folders(mailbox, _candidates(mailbox, ABOVE_JUNK))
 
 
 def _junk_folders(mailbox: OpenMaildir, candidates: Sequence[str]) -> Iterator[str]:
@@ -56,7 +52,7 @@ def _junk_folders(mailbox: OpenMaildir, candidates: Sequence[str]) -> Iterator[s
 
 
 def _detected(mailbox: OpenMaildir) -> str:
-    candidates = _candidates(mailbox, _ABOVE)
+    candidates = _candidates(mailbox, ABOVE_JUNK)
     found = next(_junk_folders(mailbox, candidates), None)
     if found is not None:
         return found
@@ -72,21 +68,27 @@ def _check_links(mailbox: OpenMaildir, is_meant: Callable[[str], bool]) -> None:
 
 
 def _candidates(mailbox: OpenMaildir, above: Collection[tuple[str, ...]]) -> list[str]:
-    """Return the directories at the top level, then the directories below those that mail programs show as `above`."""
-    names, inner = subfolders(mailbox, ""), []
-    for name in names:
-        if not name.startswith(".") and display_levels(name) in above:
-            with PassingOver():  # it is a link, or another user owns it
-                inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
-    return names + inner
+    """Return the directories at the top level, then the directories below those that mail programs show as `above`.
+
+    These may be one below the other: `INBOX/[Gmail]/Spam`.
+    """
+    found = level = subfolders(mailbox, "")
+    for _ in range(2):
+        inner: list[str] = []
+        for name in level:
+            if not name.startswith(".") and display_levels(name) in above:
+                with PassingOver():  # it is a link, or another user owns it
+                    inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
+        found, level = found + inner, inner
+    return found
 
 
 def _rank(name: str) -> int | None:
     """Return the index in JUNK_NAMES of a folder's name on disk, or None."""
     levels = display_levels(name)
-    rank = _RANKS.get(levels[-1])
+    rank = junk_rank(levels[-1])
     # Mail programs do not show names that begin with two dots.
-    if rank is None or name.startswith("..") or (levels[:-1] and levels[:-1] not in _ABOVE):
+    if rank is None or name.startswith("..") or (levels[:-1] and levels[:-1] not in ABOVE_JUNK):
         return None
     return rank
 
@@ -114,7 +116,7 @@ def _is_shown(mailbox: OpenMaildir, name: str) -> bool:
     """
     if is_folder(mailbox, name):
         return True
-    if name.startswith(".") or display_levels(name) in _ABOVE:
+    if name.startswith(".") or display_levels(name) in ABOVE_JUNK:
         return False
     with PassingOver():  # it is a file, or another user owns it
         return any(is_folder(mailbox, f"{name}/{below}") for below in subfolders(mailbox, name))
@@ -136,7 +138,7 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
         if _is_directory(mailbox, name):
             return name
     wanted = possible_levels(configured)
-    candidates = _candidates(mailbox, {*_ABOVE, *(levels[:-1] for levels in wanted)})
+    candidates = _candidates(mailbox, {*ABOVE_JUNK, *(levels[:-1] for levels in wanted)})
     for name in candidates:
         if not name.startswith("..") and display_levels(name) in wanted and is_folder(mailbox, name):
             return name

@@ -73,6 +73,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         ([".[Gmail].Spam"], "auto", ".[Gmail].Spam"),
         (["[Gmail]/.Spam", "Archive"], "auto", "[Gmail]/.Spam"),
         (["[Gmail]/Spam", "Spam"], "auto", "Spam"),
+        (["INBOX/[Gmail]/Spam", "INBOX/Work"], "auto", "INBOX/[Gmail]/Spam"),
+        ([".INBOX.[Imap].Spam"], "auto", ".INBOX.[Imap].Spam"),
+        # OfflineIMAP separates levels by dots, also in the fs layout.
+        (["[Gmail].Spam", "[Gmail].All Mail", "Work"], "auto", "[Gmail].Spam"),
+        (["[Google Mail].Spam", "Work"], "auto", "[Google Mail].Spam"),
+        (["INBOX.[Gmail].Spam", "INBOX.Work"], "auto", "INBOX.[Gmail].Spam"),
+        # Spaces, hyphens and underscores between words make no difference.
+        ([".Junk_E-Mail", ".Bulk-Mail"], "auto", ".Junk_E-Mail"),
+        (["JunkEmail", "Work"], "auto", "JunkEmail"),
+        ([".Spamordner"], "auto", ".Spamordner"),
         (["INBOX/Spam", "Junk"], "auto", "Junk"),
         # A folder of the user's own, and one that mail programs do not show.
         ([".Lists.Spam"], "auto", ".Junk"),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from spamlstm.config import Action, ImapConfig
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.answers import ListedFolder
-from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, display_levels, is_sent, role_of
+from spamlstm.maildir.folders import FolderRole, display_levels, is_sent, junk_rank, role_of
 
 MOST_VISITED = 500
 """The largest number of folders of one account that are visited. Each takes a request to the server."""
@@ -55,8 +55,9 @@ def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | No
         same = [one.name for one in usable if _levels(one) == display_levels(account.junk)]
         return next(iter(exact + same), None)
     special = [one.name for one in usable if _SPECIAL_JUNK in one.flags]
-    ranks = {one.name: JUNK_NAMES.index(_levels(one)[-1]) for one in usable if _is_junk(one)}
-    return next(iter(special + sorted(ranks, key=ranks.__getitem__)), None)
+    ranked = [(junk_rank(_levels(one)[-1]) or 0, one.name) for one in usable if _is_junk(one)]
+    # Sorting keeps the order of folders with one rank.
+    return next(iter(special + [name for _, name in sorted(ranked, key=lambda one: one[0])]), None)
 
 
 def is_junk_classified(listed: Sequence[ListedFolder], account: ImapConfig) -> bool:
@@ -107,7 +108,7 @@ def _is_sent(one: ListedFolder, account: ImapConfig) -> bool:
 
 
 def _is_junk(one: ListedFolder) -> bool:
-    return _levels(one)[-1] in JUNK_NAMES and not any(flag in _SPECIAL for flag in one.flags)
+    return junk_rank(_levels(one)[-1]) is not None and not any(flag in _SPECIAL for flag in one.flags)
 
 
 def _levels(one: ListedFolder) -> tuple[str, ...]:

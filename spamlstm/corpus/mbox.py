@@ -1,9 +1,10 @@
 """Parsing of mboxes: the position of each message in the file, and the unquoting of 'From ' lines.
 
 A separator is a line that begins with 'From ' and is followed by a header field. The line before a separator is blank
-(RFC 4155, appendix A), and the separator contains a time of day, or an address and a year, or nothing else, as
-Thunderbird writes it. Some programs omit the blank line, so the blank line is not required if a day of the week follows
-the sender. A text line such as 'From Monday 10:00 on, ...' is therefore not a separator.
+(RFC 4155, appendix A), and the separator contains a time of day and a year, or an address and a year, or nothing else,
+as Thunderbird writes it. Some programs omit the blank line, so the blank line is not required if a day of the week
+follows the sender. Text lines such as 'From Monday 10:00 on, ...' or 'From 10.0.0.1 at 10:00:00' are therefore not
+separators.
 
 In the formats mboxcl and mboxcl2, Content-Length states the length of the body, and the body may contain lines like
 separators. Content-Length is used only if a separator or the end of the file follows the body, because it may be from
@@ -20,15 +21,16 @@ _BLOCK = 64 << 10
 # The largest length in bytes of a separator with the following field name.
 _TAIL = 1024
 _FIELD = rb"(?=[!-9;-~]{1,256}[ \t]{0,64}:|>From )"
-_TIME = rb"[^\n]{0,320}\d:\d\d"
+# A time of day and a year, in any order.
+_TIME = rb"[^\n]{0,320}\d:\d\d)(?=[^\n]{0,440}\b\d{4}\b"
 _SEPARATOR = re.compile(
     rb"\nFrom (?:(?:(?<=\n\nFrom )|(?<=\n\r\nFrom ))"
-    rb"(?=\r?\n|" + _TIME + rb"|(?:-|[^ @\n]{1,320}@[^ \n]{1,320}) [^\n]{0,80}\b\d{4}\b)"
+    rb"(?:(?=\r?\n)|(?=" + _TIME + rb")|(?=(?:-|[^ @\n]{1,320}@[^ \n]{1,320}) [^\n]{0,80}\b\d{4}\b))"
     rb"|(?=[^ \n]{1,320} {1,2}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b)(?=" + _TIME + rb"))"
     rb"[^\n]{0,448}\n" + _FIELD
 )
-# At the start of a file, a 'From ' line of any form is a separator.
-_FIRST = re.compile(rb"From [^\n]{0,448}\n" + _FIELD)
+# At the start of a file, a 'From ' line of any form is a separator, also below a byte order mark or blank lines.
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n){0,9}From [^\n]{0,448}\n" + _FIELD)
 # In the mboxrd format, a '>' is added in front of each line that begins with 'From ', '>From ', '>>From ', …
 _QUOTE = re.compile(rb"^>(?=>*+From )", re.MULTILINE)
 
@@ -56,7 +58,8 @@ def spans(stream: BinaryIO) -> Iterator[tuple[int, int]]:
     while block := stream.read(_BLOCK):
         window = kept + block
         if not start:
-            start = window.find(b"\n") + 1
+            first = _FIRST.match(window)
+            start = first.end() if first else window.find(b"\n") + 1
         for match in _SEPARATOR.finditer(window):
             # The kept bytes are searched twice, so a separator may be found again.
             if offset + match.end() > start:

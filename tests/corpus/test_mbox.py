@@ -54,6 +54,7 @@ def test_separators(line, end):
         b"We are open\nFrom Monday to Friday 10:00 until 18:00, from May 2026\nNote: no lunch.\n",
         b"\nFrom the 3rd of May 2026, 9:30 sharp, we meet at the gate. 2026\nBring boots.\n",
         b"\nFrom here on it is text.\nNote: no time.\n",
+        b"log:\n\nFrom 10.0.0.1 at 10:00:00\nStatus: ok\n\nFrom noon Mon 10:00\nWhere: here\n",
         b"\nFrom May 2026 on, the following applies\nNote: a year, but no address.\n",
         b"text\nFrom \nSubject: no blank line before it\n",
         b"\n>From ann@x.org Mon Jan  5 10:00:00 2026\nSubject: quoted\n",
@@ -63,6 +64,13 @@ def test_separators(line, end):
 def test_text_that_is_no_separator(text):
     """A line of text that begins with From ends no message, even with a date."""
     assert split(SEPARATOR + MESSAGE + text + b"\n" + SEPARATOR + MESSAGE) == [MESSAGE + text, MESSAGE]
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf\r\n\r\n"])
+def test_what_editors_write_above_the_first_separator(before):
+    """A byte order mark or blank lines above the first separator are passed over."""
+    assert split(before + (SEPARATOR + MESSAGE + b"\n") * 2) == [MESSAGE] * 2
+    assert mbox.is_mbox(before + SEPARATOR + MESSAGE)
 
 
 def test_missing_blank_line():

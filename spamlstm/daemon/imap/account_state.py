@@ -161,6 +161,13 @@ def account_copy_from(row: tuple[Any, ...]) -> AccountCopy:
     )
 
 
+def copy_row_of(one: AccountCopy) -> tuple[int | float | bytes | None, ...]:
+    """Return the row of a message."""
+    numbers = one.flags, one.status, one.since, one.size, one.date, one.attempts
+    content = None if one.content is None else bytes.fromhex(one.content)
+    return one.folder, one.uid, content, *numbers
+
+
 def begun_move_from(row: tuple[Any, ...]) -> BegunMove:
     """Build the move from a database row with the columns MOVE_ROW."""
     number, *mail, target_validity, target_next, undoes = row
@@ -234,3 +241,8 @@ def account_departure_from(row: tuple[Any, ...]) -> Departure:
 def known_flags_from(row: tuple[Any, ...]) -> tuple[int, RemoteFlag]:
     """Return UID and flags from a database row with the columns uid and flags."""
     return _number(row[0], "uid"), RemoteFlag(whole(row[1], "flags", most=_ALL_FLAGS))
+
+
+def bytes_of_name(name: str) -> bytes:
+    """Return the name of a folder as it is stored."""
+    return name.encode("utf-8", "surrogatepass")

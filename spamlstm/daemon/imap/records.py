@@ -30,6 +30,8 @@ from spamlstm.daemon.imap.account_state import (
     account_folder_from,
     act_row_of,
     begun_move_from,
+    bytes_of_name,
+    copy_row_of,
     known_flags_from,
     move_row_of,
     unstored_label_from,
@@ -54,7 +56,6 @@ _FOLDERS = f"SELECT {FOLDER_ROW} FROM folders"  # noqa: S608  constants
 _COPIES = f"SELECT {COPY_ROW} FROM copies WHERE folder = ?"  # noqa: S608
 _IS_DRY = "(content, date) IN (SELECT content, date FROM judged WHERE is_dry)"
 _NAME = "INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT 1 FROM account)"
-_MOVES = f"SELECT {MOVE_ROW} FROM moves ORDER BY id"  # noqa: S608
 _COPIES_OF = f"SELECT {COPY_ROW}, {FOLDER_ROW} FROM copies JOIN folders ON folders.id = folder WHERE content = ?"  # noqa: S608
 
 
@@ -152,11 +153,11 @@ class AccountRecords:
 
         `created` is when it appeared, in seconds since 1970, or 0 if it was there when the account was first visited.
         """
-        self._run("INSERT INTO folders VALUES (NULL, ?, ?, 0, 0, 0, 0, 0, ?)", _bytes(name), role, created)
+        self._run("INSERT INTO folders VALUES (NULL, ?, ?, 0, 0, 0, 0, 0, ?)", bytes_of_name(name), role, created)
 
     def put_folder(self, one: AccountFolder) -> None:
         """Replace the record of a folder."""
-        values = _bytes(one.name), one.role, one.validity, one.next_uid, one.messages, one.unseen, one.modseq
+        values = bytes_of_name(one.name), one.role, one.validity, one.next_uid, one.messages, one.unseen, one.modseq
         self._run(
             "UPDATE folders SET name = ?, role = ?, validity = ?, next_uid = ?, messages = ?, unseen = ?, modseq = ?,"
             " visited = ? WHERE id = ?",
@@ -201,7 +202,7 @@ class AccountRecords:
         """Record messages. Existing records of the messages are replaced."""
         with self._explained:
             self._connection.executemany(
-                "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, copies)
+                "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(copy_row_of, copies)
             )
 
     def drop(self, folder: int, uids: Iterable[int]) -> None:
@@ -308,7 +309,7 @@ class AccountRecords:
 
     def moves(self) -> list[BegunMove]:
         """Return the moves whose result is not recorded."""
-        return self._read(begun_move_from, _MOVES)
+        return self._read(begun_move_from, f"SELECT {MOVE_ROW} FROM moves ORDER BY id")  # noqa: S608  constants
 
     def begin_moves(self, moves: Iterable[BegunMove]) -> list[BegunMove]:
         """Record moves, and return them with their row numbers. Must be called in a durable transaction."""
@@ -347,13 +348,3 @@ class AccountRecords:
     def _run(self, statement: str, *values: Any) -> None:
         with self._explained:
             self._connection.execute(statement, values)
-
-
-def _row(one: AccountCopy) -> tuple[int | float | bytes | None, ...]:
-    numbers = one.flags, one.status, one.since, one.size, one.date, one.attempts
-    content = None if one.content is None else bytes.fromhex(one.content)
-    return one.folder, one.uid, content, *numbers
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")

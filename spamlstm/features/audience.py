@@ -4,12 +4,15 @@ A fact is a name and a value, rendered as a ⟦name:value⟧ mark.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.normalise import visible_letters
 from spamlstm.features.organisations import Organisations
 from spamlstm.features.sender_identity import is_relay
 from spamlstm.features.style import Fact, bucket
+from spamlstm.message.charset import decode_words
 from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
 
@@ -24,10 +27,12 @@ AUDIENCE: dict[str, tuple[str, ...]] = {
     "thread": ("new", "reply", "forged", "claimed"),
 }
 
-_LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
-# What mail programs write before the subject of an answer.
+# Shorter words are also words of other texts, except in scripts with a character for a syllable or a word.
+_LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}"), re.compile(r"[^\w]+")
+# What mail programs write before the subject of an answer. `VS : A - B` is a match of two teams.
 _ANSWER = re.compile(
-    r"(?:re|aw|antw(?:ort)?|sv(?:ar)?|vs|odp|ynt|res(?!\s*[:：]\s*\d)|rif|vá|r[aă]sp|απ|ответ|відп|回复|回覆|答复|답장|회신|השב|رد|پاسخ)"
+    r"(?:re|r|aw|antw(?:ort)?|sv(?:ar)?|vs(?!\s+:)|odp|ynt|res(?!\s*[:：]\s*\d)|r[eé]p|rif|vá|r[aă]sp"
+    r"|trả lời|vast|απ|ответ|отг|відп|回复|回覆|答复|返信|답장|회신|השב|תגובה|رد|پاسخ)"
     r"\s*(?:\[\d+\])?[:：]",
     re.IGNORECASE,
 )
@@ -37,8 +42,9 @@ _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 _SHORTEST_HOME = 6
 # A character before, and the characters behind a part of an address.
 _IN_ADDRESS, _MORE_ADDRESS = re.compile(r"[\w+-]"), re.compile(r"[\w-]|\.\w")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_MAX_SUBJECT, _MAX_GREETING = 1000, 400
+# Signs that look like a hyphen-minus.
+_PLAIN_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2012\u2013\u2043\u2212", "-"))
+_MAX_SUBJECT, _MAX_NAME, _MAX_GREETING = 1000, 200, 400
 # A greeting begins in the first characters of a text.
 _NEAR_TOP = 100
 
@@ -99,10 +105,21 @@ def _home(message: Message, organisations: Organisations) -> str:
     if organisations.is_list_proven and own and organisational_domain(message.list_id) == own:
         return ""
     for place, text in (("name", message.sender_name), ("subject", message.subject[:_MAX_SUBJECT])):
-        low = _INVISIBLE.sub("", text.lower())
-        if any(len(one) >= _SHORTEST_HOME and _occurs(one, low) for one in (recipient, own)):
+        shown = _shown(text)
+        if any(len(one) >= _SHORTEST_HOME and _occurs(one, shown) for one in (recipient, own)):
             return place
     return ""
+
+
+def _shown(text: str) -> str:
+    """Return a text in lower case, without accents and without disguise of its letters and signs.
+
+    Many people have addresses and greetings in which one has the accents of their name and the other has not.
+    """
+    if text.isascii():
+        return text.lower()
+    letters = unicodedata.normalize("NFD", visible_letters(text)[0].translate(_PLAIN_HYPHENS).lower())
+    return unicodedata.normalize("NFC", "".join([one for one in letters if not unicodedata.combining(one)]))
 
 
 def _occurs(name: str, text: str) -> bool:
@@ -125,12 +142,12 @@ def _greeting(message: Message, organisations: Organisations) -> str:
     # A forwarder takes mail for the address in To.
     addresses = {one for one in (organisations.recipient, organisations.to) if one}
     names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
-    shown = message.first.get("to", "").partition("<")[0][:100].lower()
+    shown = _shown(decode_words(message.first.get("to", "").partition("<")[0][:_MAX_NAME]))
     names.update(_LONGER_WORDS.findall(_without(shown, addresses)))
     names -= _NO_NAMES
     found = "no"
     for place, text in (("subject", message.subject[:_MAX_SUBJECT]), ("body", message.text[:_MAX_GREETING])):
-        low = text.lower()
+        low = _shown(text)
         without = _without(low, addresses)
         if any(name in without for name in names):
             return place

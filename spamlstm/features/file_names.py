@@ -24,13 +24,17 @@ KIND_BY_ENDING = {end: kind for kind, ends in _ENDINGS.items() for end in ends.s
 
 # Kinds that run or open in the browser.
 _ACTIVE = ("program", "page")
-# Endings behind which a program or page hides. Reports of programs are often named `coverage.txt.html`.
+# Endings behind which a page hides. Reports of programs are often named `coverage.txt.html`.
 _PICTURES = frozenset("jpg jpeg png gif".split())
 _SHOWN = _PICTURES | frozenset("pdf doc docx xls xlsx ppt pptx rtf odt ods odp".split())
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\u2800\ufeff]")
+# Endings behind which a program hides.
+_HARMLESS = frozenset(KIND_BY_ENDING) - frozenset(_ENDINGS["program"].split()) | frozenset(
+    "mp3 mp4 mov avi wav".split()
+)
+_INVISIBLE = re.compile("[\u00ad\u115f\u1160\u200b-\u200f\u2060\u2800\u3164\ufeff\uffa0]")
 # Characters that turn the direction of the text, so that the ending is not shown last (Unicode Standard Annex 9).
-_DIRECTION = re.compile("[\u202d\u202e\u2066-\u2068]")
-_BLANKS = " \t\u00a0\u3000_."
+_DIRECTION = re.compile("[\u061c\u202a-\u202e\u2066-\u2069]")
+_BLANKS = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000_."
 # At least so many blanks before the ending push it out of sight.
 _LONG_GAP = 8
 
@@ -56,6 +60,7 @@ def _is_disguised(name: str) -> bool:
     shown = stem.rstrip(_BLANKS)
     if len(stem) - len(shown) >= _LONG_GAP or _DIRECTION.search(stem):
         return True
+    if KIND_BY_ENDING[ending(name)] == "program":
+        return ending(shown) in _HARMLESS
     # Programs that convert pictures write `logo.png.svg`.
-    hiding_places = _SHOWN - _PICTURES if ending(name) == "svg" else _SHOWN
-    return ending(shown) in hiding_places
+    return ending(shown) in (_SHOWN - _PICTURES if ending(name) == "svg" else _SHOWN)

@@ -66,7 +66,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
     whole = text
     odd: set[str] = set()
     if not text.isascii():
-        text, odd = _visible_letters(text)
+        text, odd = visible_letters(text)
     text = text.lower()
     if "\1" in text or "\2" in text or "\3" in text:
         return _normalise_without_controls(whole)
@@ -94,7 +94,7 @@ def _normalise_without_controls(text: str) -> tuple[str, set[str]]:
     return normal, odd | {"zerowidth"} if len(text) - len(shown) > _MOST_INVISIBLE else odd
 
 
-def _visible_letters(text: str) -> tuple[str, set[str]]:
+def visible_letters(text: str) -> tuple[str, set[str]]:
     """Return text in NFKC with the letters that a person sees, and the names of the oddities found."""
     odd: set[str] = set()
     text, folded = fold_pictures(without_brackets(text))

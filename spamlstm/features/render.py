@@ -20,7 +20,7 @@ from spamlstm.message.message import Message
 # The version of the rendered text. It is raised with each change to the result of `render` or `cut_windows` for any
 # message, because a model can only read the version on which it was trained. tests/features/golden.py has the golden
 # outputs.
-TEXT_VERSION = 4
+TEXT_VERSION = 5
 
 FACTS = {**ALIGNMENT, **STYLE}
 SECTIONS = ("from", "subject", "trace", "hosts", "files", "body")

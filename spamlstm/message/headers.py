@@ -41,6 +41,8 @@ _MOST_NOT_FIELDS = 5
 # Below a first line that is not a field, headers begin if at least this number of known ones follows.
 _FEWEST_KNOWN = 3
 _CONTENT_NAMES = ("content-type", "content-disposition")
+_GAP = " " * 200
+_LONG_GAP = re.compile(rf"(?<![ \t])[ \t]{{{len(_GAP)},}}+")
 
 Headers = tuple[tuple[str, str], ...]
 # The maximum size of a piece of headers, in bytes. A larger header is a piece of its own.
@@ -176,7 +178,9 @@ class HeaderReader:
         # tried first, because its parts would be lost otherwise.
         for name, value in headers:
             if name in _CONTENT_NAMES:
-                read = value[: min(MAX_VALUE, left)]
+                # The ending of a file name may stand behind a long gap.
+                shown = value if len(value) <= MAX_VALUE else _LONG_GAP.sub(_GAP, value)
+                read = shown[: min(MAX_VALUE, left)]
                 left -= len(read)
                 kind, parameters, wrong = content_value(read)
                 if wrong and name == "content-type":

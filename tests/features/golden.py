@@ -407,6 +407,10 @@ MESSAGES: dict[str, bytes] = {
     ),
     "many hops": mail(*[hop("pc.local", "") for _ in range(7)], "Date: nonsense", "Subject: =?utf-8?q?plain?="),
     "two hops": mail(hop("a.example", "a.example [192.0.2.1]"), "Received: by here", "Date: 6 Jan 25 10:00 GMT"),
+    "own domain in wide letters": mail(
+        "From: \uff45xample\uff0eorg <a@example.com>", "To: garcia@example.org", "Subject: R: a", body="Hola García"
+    ),
+    "a gap in a file name": attached("invoice" + "\u2003" * 40 + ".exe"),
     # Long bodies
     "passages": mail(body=PASSAGES),
     "passages at links": mail(body=LINKED),

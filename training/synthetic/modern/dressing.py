@@ -39,8 +39,17 @@ DISGUISED = 1 / 3
 """The share of spam that is disguised, and of ham that has a habit that looks like a disguise."""
 
 _OF_NO_BRAND = frozenset(
-    "campaign charity club conference gateway joined newsletter office outage press received renewal".split()
+    "bounce campaign change charity club conference gateway job joined mailbox money newsletter office outage press"
+    " received renewal threat".split()
 )
+_NOTICES = frozenset("bank bounce callback crypto mailbox offer parcel sold streaming tax".split())
+"""Kinds of mail that a program of an organisation sends, also as plain text."""
+
+_OFFERS = frozenset("casino dating health loan offer offers pills promotion tipsheet wholesale".split())
+"""Kinds of spam in which the sender offers something under a name of its own."""
+
+_AT_HOME = frozenset(("bounce", "gateway", "mailbox", "payroll", "shared"))
+"""Kinds of mail that come from the recipient's organisation, or claim to."""
 _AT_WORK = frozenset(("ham/office", "ham/press", "ham/support", "ham/trade"))
 """Kinds of letters that people write for their organisation, and hardly ever from a mailbox of their own."""
 
@@ -108,18 +117,22 @@ class Dresser:
         """Dress a text of this project, as a page of an organisation or as a letter."""
         text = _with_mark(rng, own.expand(rng))
         # A brand sends no such offers, and hardly ever mail of these kinds.
-        real = 0.0 if own.seller else 0.1 if own.kind.partition("/")[2] in _OF_NO_BRAND else 0.6
+        is_seller = own.seller or (label == "spam" and own.name in _OFFERS)
+        real = 0.0 if is_seller else 0.1 if own.name in _OF_NO_BRAND else 0.6
         scene = self._scene(rng, text, real=real)
         # A text may name the ending '' for a message without a file.
         endings = own.attach or (draw_endings(rng, label) if chance(rng, WITH_FILE) else ("",))
         ending = rng.choice(endings)
         attached = (draw_attachment(scene, ending, disguised=label == "spam"),) if ending else ()
         if own.page or own.seller:
-            make = honest if label == "ham" else seller if own.seller else dishonest
-            route = make(rng, scene.org, scene.recipient, scene.where)
+            route = _organisation_route(label, scene, is_seller=is_seller)
             page = write_page(rng, text, scene, route, self.material)
             return self._finish(_Plan(label, text, scene, route), page, attached, disguised=disguised)
-        route = _letter_route(own, label, scene)
+        if own.name in _NOTICES:
+            route = _organisation_route(label, scene, is_seller=is_seller)
+            route.unsubscribe, route.service, route.system = None, None, "machine"
+        else:
+            route = _letter_route(own, label, scene)
         answers = own.thread or own.kind == "spam/hijack"
         quoted = self.filler.words(rng, text.lang, rng.randrange(8, 70)) if answers and chance(rng, 0.8) else ""
         page = write_letter(rng, text, scene, route, quoted=quoted)
@@ -152,9 +165,10 @@ class Dresser:
         where = locale(text.lang)
         sector = _senders()["sector"].get(text.kind.rpartition("/")[2], "software")
         org = draw_organisation(rng, where, sector, real=real)
-        if text.kind in ("spam/mailbox", "spam/gateway"):
-            org = replace(org, name=rng.choice(("Webmail", "Mail Administrator", "IT Support", org.name)))
-        recipient = draw_person(rng, where, draw_domain(rng, where) if chance(rng, 0.75) else None)
+        is_at_own_domain = chance(rng, 0.75)
+        recipient = draw_person(rng, where, draw_domain(rng, where) if is_at_own_domain else None)
+        if text.kind.rpartition("/")[2] in _AT_HOME and is_at_own_domain:
+            org = _at_home(rng, org, recipient.domain)
         at_work = 0.9 if text.kind in _AT_WORK else 0.5
         writer = draw_person(rng, where, org.domain if chance(rng, at_work) else None)
         arrived = FIRST_DAY + timedelta(days=rng.randrange(DAYS), seconds=rng.randrange(70_000))
@@ -193,6 +207,14 @@ def _assemble(plan: _Plan, subject: str, body: mime.Part, lines: Sequence[str] =
     return Dressed(plan.label, text.source, text.kin, text.kind, text.lang, case, "", "other", style, raw)
 
 
+def _at_home(rng: Random, org: Organisation, domain: str) -> Organisation:
+    """Return an organisation with a name as administrators have, in half of the cases at the recipient's domain."""
+    names = ("Webmail", "Mail Administrator", "IT Support", "Postmaster", "Mail Delivery System", "HR")
+    own = (domain, f"{domain} Support", f"Admin {domain}", domain.partition(".")[0].title())
+    name = rng.choice((rng.choice(names), rng.choice(own), org.name))
+    return replace(org, name=name, domain=domain if chance(rng, 0.5) else org.domain, real=False)
+
+
 def _with_mark(rng: Random, text: Text) -> Text:
     """Return a text of this project with or without a mark or an addition in its subject, alike in both classes."""
     subject = text.subject
@@ -220,6 +242,11 @@ def _as_publisher(scene: Scene, text: Text) -> None:
     if parts:
         year, month, day = (*parts, scene.rng.randrange(1, 13), scene.rng.randrange(1, 29))[:3]
         scene.arrived = datetime(year, month, day, 6, tzinfo=UTC) + timedelta(seconds=scene.rng.randrange(60_000))
+
+
+def _organisation_route(label: str, scene: Scene, *, is_seller: bool) -> Route:
+    make = honest if label == "ham" else seller if is_seller else dishonest
+    return make(scene.rng, scene.org, scene.recipient, scene.where)
 
 
 def _letter_route(own: OwnText, label: str, scene: Scene) -> Route:

@@ -23,6 +23,18 @@ _WROTE = {
     "ru": "{date} {name} пишет:",
     "ja": "{date} {name}:",
     "sv": "Den {date} skrev {name}:",
+    "da": "Den {date} skrev {name}:",
+    "cs": "Dne {date} {name} napsal(a):",
+    "ro": "Pe {date}, {name} a scris:",
+    "hu": "{name} ezt írta ({date}):",
+    "tr": "{name}, {date} tarihinde şunu yazdı:",
+    "el": "Στις {date}, ο χρήστης {name} έγραψε:",
+    "uk": "{date} {name} пише:",
+    "fi": "{name} kirjoitti {date}:",
+    "ko": "{date} {name}님이 작성:",
+    "zh-hans": "{name} 于{date}写道：",
+    "he": "בתאריך {date} מאת {name}:",
+    "ar": "في {date} كتب {name}:",
 }
 
 _BREAK, _WORD_BREAK = "<br>", "<o:p>&nbsp;</o:p>"

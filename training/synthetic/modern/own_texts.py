@@ -25,8 +25,6 @@ LANGUAGES = Weighted({
     "zh-hans": 2.0, "tr": 1.0, "sv": 1.0, "ar": 1.0, "cs": 1.0, "da": 1.0, "el": 1.0, "fa": 1.0, "fi": 1.0, "he": 1.0,
     "hi": 1.0, "hu": 1.0, "ko": 1.0, "ro": 1.0, "uk": 1.0,
 })  # fmt: skip
-_PAGES = "parcel bank streaming crypto mailbox prize offer callback smuggling".split()
-"""Kinds of spam that are pages of an organisation. All other kinds are letters."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,14 @@ class OwnText:
     number: int = 0
 
     @property
+    def name(self) -> str:
+        """The kind without the label: ham and spam have the same names."""
+        return self.kind.partition("/")[2]
+
+    @property
     def source(self) -> str:
         """The name by which training can leave the kind out. Ham and spam of a name are left out together."""
-        return source_of("own", self.kind.partition("/")[2])
+        return source_of("own", self.name)
 
     def expand(self, rng: Random) -> Text:
         """Return a text with the choices made and the slots as `{{slot}}`."""
@@ -71,8 +74,6 @@ def own_texts(label: str) -> Mapping[str, Sequence[OwnText]]:
     for number, line in enumerate(lines):
         row = json.loads(line)
         row["attach"] = tuple(row.get("attach", ()))
-        name = row["kind"].partition("/")[2]
-        row["page"] = row.get("page", False) or (label == "spam" and name in _PAGES)
         found[row["kind"]].append(OwnText(number=number, **row))
     return found
 

@@ -5,6 +5,12 @@ import re
 BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xe2\x80\x8b")
 """The mark that begins UTF-8 text, and the zero-width space that some programs write in its place."""
 
+# A header field in UTF-16 or UTF-32 without a byte order mark, the low or the high end first.
+_WIDE_FIELD = re.compile(
+    rb"(?:(?>[!-9;-~]\0){2,100}(?> \0)*+:\0|(?>\0[!-9;-~]){2,100}(?>\0 )*+\0:"
+    rb"|(?>[!-9;-~]\0\0\0){2,100}(?> \0\0\0)*+:\0\0\0|(?>\0\0\0[!-9;-~]){2,100}(?>\0\0\0 )*+\0\0\0:)"
+)
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 # From with spaces before its colon, which is not an mbox separator.
 _FROM_FIELD = re.compile(rb"From[ \t]++:")
@@ -25,6 +31,13 @@ def _without_marks(start: bytes) -> bytes:
 
 
 def begins_like_mail(raw: bytes) -> bool:
-    """Return whether the first line that is not blank is a header field or an mbox separator."""
+    """Return whether the first line that is not blank is a header field or an mbox separator, or in wide characters."""
+    if is_wide(raw):
+        return True
     start = _without_marks(raw[:1024])
     return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
+
+
+def is_wide(raw: bytes) -> bool:
+    """Return whether a message is in UTF-16 or UTF-32, with a byte order mark or with a header field at its top."""
+    return raw.startswith(_WIDE_MARKS) or (b"\0" in raw[:4] and _WIDE_FIELD.match(raw) is not None)

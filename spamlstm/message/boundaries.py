@@ -14,7 +14,11 @@ _MAX_LONGER = 100
 _MAX_SHORT_PREAMBLE = 4 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
-_BEFORE_PART = re.compile(rb"\n--([^\s]{4,200})[ \t]*+\r?\ncontent-", re.IGNORECASE)
+# Three characters or fewer are a boundary only above a content type.
+_BEFORE_PART = re.compile(
+    rb"\n--(\S{4,200}(?=[ \t]*+\r?\ncontent-)|[^\s-]\S{0,2}(?=[ \t]*+\r?\ncontent-type[ \t]*+:))",
+    re.IGNORECASE,
+)
 
 
 def declared_boundary(content: Mapping[str, str]) -> bytes:
@@ -27,20 +31,28 @@ def used_boundary(raw: bytes, start: int, declared: bytes, defects: dict[str, No
 
     The body of the multipart begins at `start`.
     """
-    begin, end = max(start - 1, 0), start + MAX_PREAMBLE
-    if declared and len(declared) < MAX_BOUNDARY:
-        # The declared boundary may be the beginning of the one that the parts use.
-        for _ in range(_MAX_LONGER):
-            begin = raw.find(b"\n--" + declared, begin, end)
-            if begin < 0:
-                break
-            begin += 3 + len(declared)
-            if raw.startswith(_BEHIND_BOUNDARY, begin):
-                return declared
-        else:
-            return declared
+    if _is_used(raw, start, declared):
+        return declared
     defects["wrong boundary"] = None
+    if (unquoted := declared.strip(b"'")) != declared and _is_used(raw, start, unquoted):
+        return unquoted
     return boundary_of_parts(raw, start, most=_MAX_SHORT_PREAMBLE)
+
+
+def _is_used(raw: bytes, start: int, declared: bytes) -> bool:
+    """Return whether a line with this boundary follows `start`."""
+    if not declared or len(declared) >= MAX_BOUNDARY:
+        return False
+    begin, end = max(start - 1, 0), start + MAX_PREAMBLE
+    # The declared boundary may be the beginning of the one that the parts use.
+    for _ in range(_MAX_LONGER):
+        begin = raw.find(b"\n--" + declared, begin, end)
+        if begin < 0:
+            return False
+        begin += 3 + len(declared)
+        if raw.startswith(_BEHIND_BOUNDARY, begin):
+            return True
+    return True
 
 
 def boundary_of_parts(raw: bytes, start: int, *, most: int) -> bytes:

@@ -58,10 +58,11 @@ _KNOWN = frozenset(aliases) | frozenset(aliases.values())
 # Codecs that are not charsets of mail, take more than linear time, or return surrogates.
 _REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
-# An encoded word. Some programs write its question marks and spaces as they are; only `?=` ends it, or the beginning of
-# another word.
+# An encoded word. Some programs write its question marks, spaces and `=` as they are, or leave out its end: only `?=`
+# ends it, the beginning of another word, or the end of the value.
 _ENCODED_WORD = re.compile(
-    r"=\?([^?*\s]{0,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?((?>[^?=]++|\?(?!=)|=(?!\?[^=]))*+)\?=(\s+(?==\?))?"
+    r"=\? ?([^?*\s]{0,40})(?:\*[^?\s]{0,20})? ?\? ?([bBqQ]) ?\?"
+    r"((?>[^?=]++|\?(?!=)|=(?!\? ?[^?\s]{0,60} ?\? ?[bBqQ] ?\?))*+)(?:\?=(\s+(?==\?))?|\Z|(?==\?))"
 )
 _UTF_7 = re.compile(r"\+([A-Za-z0-9+/]*+)-?")
 # The most encoded characters of UTF-7 that are decoded in one text.
@@ -93,9 +94,10 @@ NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi
 # MB. UTF-16 and UTF-32 are therefore decoded in pieces, until more than _MAX_UNREADABLE characters are unreadable.
 # Single-byte codecs are decoded with a table.
 _MAX_UNREADABLE, _PIECE = 10_000, 4096
+_UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _BYTE_ORDER_MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "utf-32": _UTF_32_MARKS,
 }
 
 
@@ -167,13 +169,18 @@ def _differs_from_ascii(data: bytes, name: str) -> bool:
 def guess(data: bytes, claimed: str | None = None) -> str:
     """Decode `data` with a guessed charset.
 
-    UTF-16 is used if byte order marks or NULs suggest it, and UTF-8 if the bytes are valid UTF-8. Otherwise the codec
-    `claimed` or a guessed codec is used.
+    UTF-16 or UTF-32 is used if byte order marks or NULs suggest it, and UTF-8 if the bytes are valid UTF-8. Otherwise
+    the codec `claimed` or a guessed codec is used.
     """
+    if data[:4] in _UTF_32_MARKS:
+        return _replaced(data, "utf-32")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _replaced(data, "utf-16")
     nuls = data[:400].count(0)
     if nuls * 3 > min(len(data), 400):
+        # In UTF-16, at most half of the bytes are NUL.
+        if nuls * 8 > 5 * min(len(data), 400) and (data[1:4] == b"\0\0\0" or data[:3] == b"\0\0\0"):
+            return _replaced(data, "utf-32-le" if data[1:4] == b"\0\0\0" else "utf-32-be")
         return _replaced(data, "utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     # A cut may split the last character, so up to three bytes at the end may be invalid UTF-8.
     for end in (len(data), len(data) - 1, len(data) - 2, len(data) - 3):
@@ -247,6 +254,12 @@ def decode_words(value: str) -> str:
     """Decode the RFC 2047 encoded words of a header value. Words that cannot be read are left unchanged."""
     if "=?" not in value:
         return value
+    words = _decode_words(value)
+    # Some programs encode a value that is encoded.
+    return _decode_words(words) if "=?" in words else words
+
+
+def _decode_words(value: str) -> str:
     out: list[str] = []
     pending, charset, last = b"", "", 0
     for match in _ENCODED_WORD.finditer(value[:_MAX_WORDS]):
@@ -259,10 +272,11 @@ def decode_words(value: str) -> str:
             pending = b""
         out.append(between)
         charset = match[1].lower()
+        word = match[3] if match[0].endswith("?=") else match[3].removesuffix("?")
         if match[2] in "bB":
-            pending += decode_base64(match[3].encode("ascii", "ignore"))
+            pending += decode_base64(word.encode("ascii", "ignore"))
         else:
-            pending += binascii.a2b_qp(match[3].encode("utf-8", "replace"), header=True)
+            pending += binascii.a2b_qp(word.encode("utf-8", "replace"), header=True)
     if pending:
         out.append(decode(pending, charset)[0])
     return "".join(out) + value[last:]

@@ -10,7 +10,7 @@ from spamlstm.message.charset import decode, decode_words
 
 # A value of the right form, up to its parameters. Another value is repaired.
 _RIGHT = re.compile(r"[\w!#$&^.+-]*+(?>/[\w!#$&^+-]++(?>\.[\w!#$&^+-]++)*+)?+\s*+(?:;|\Z)")
-_TYPE = re.compile(r"[\s\"']*+([\w!#$&^.+-]++)\s*+/\s*+([\w!#$&^+-]++(?>\.[\w!#$&^+-]++)*+)[\s\"',.:;]*+")
+_TYPE = re.compile(r"[\s\"'<]*+([\w!#$&^.+-]++)\s*+/\s*+([\w!#$&^+-]++(?>\.[\w!#$&^+-]++)*+)[\s\"',.:;>]*+")
 _COMMENT = re.compile(r"\([^()]*+\)")
 # The groups are a name, a quoted value, and an unquoted value. The semicolon behind a quoted value may be missing.
 _PARAMETER = re.compile(r'(?:;|(?<=")[\s,]*+)\s*+([^\s=;,"]++)\s*+=\s*+(?:("(?>[^"\\]++|\\.)*+")|([^;]*+))')
@@ -22,6 +22,8 @@ ENCODED = frozenset(("base64", "quoted-printable"))
 """The transfer encodings in which text must be decoded."""
 _ENCODINGS = ENCODED | {"7bit", "8bit", "binary"}
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
+# The names of the encodings, in letters and digits alone, among other words, and their short names.
+_NAMED = re.compile(r"base64|quoted|\Aqp?\Z")
 
 
 class ContentValue(NamedTuple):
@@ -62,10 +64,8 @@ def transfer_encoding(value: str) -> str:
     if name in _ENCODINGS:
         return name
     squeezed = _NO_LETTER.sub("", _COMMENT.sub(" ", name)).removeprefix("x")
-    if squeezed.startswith("base64"):
-        return "base64"
-    if squeezed.startswith(("quotedprintable", "quotedprintible")):
-        return "quoted-printable"
+    if named := _NAMED.search(squeezed):
+        return "base64" if named[0] == "base64" else "quoted-printable"
     return "uuencode" if squeezed.startswith("uu") else name.partition(";")[0].strip()
 
 

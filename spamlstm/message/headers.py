@@ -5,10 +5,11 @@ If a limit is reached, a description such as "headers too long" is added to `def
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
+from spamlstm.message.beginning import BYTE_ORDER_MARKS
 from spamlstm.message.charset import ASCII, codec_name, decode, guess
 from spamlstm.message.content_value import ENCODED, content_value, transfer_encoding
+from spamlstm.message.stray_lines import begins_below, text_in_block
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADERS = 1_000
@@ -26,20 +27,8 @@ _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 # Characters that appear if the charset is wrong: private-use and control characters.
 _PRIVATE = re.compile("[\ue000-\uf8ff\x80-\x9f]")
-# A line of white space, and a line that is not a header field, in a header block. A text without a blank line above it
-# begins with one of them.
+# A line of white space in a header block, below which a text may begin.
 _WHITE_LINE = re.compile(r"\n[ \t]++\r?\n")
-_NOT_A_FIELD = re.compile(rb"\n(?:[ \t]++\r?(?=\n)|(?![ \t\r\n]|[!-9;-~]++[ \t]*+:))")
-# A header that programs write, rather than a line of text such as `Note: ...`.
-_KNOWN_HEADER = re.compile(
-    rb"\n(?:content-|mime-|x-|list-|resent-|received|arc-|dkim-|authentication|delivered-|return-path|message-id"
-    rb"|subject|from|to|cc|date|sender|reply-to|references|in-reply-to|user-agent|status|precedence)[!-9;-~]*+[ \t]*+:",
-    re.IGNORECASE,
-)
-# If more lines than this are not fields, the text begins at the first of them.
-_MOST_NOT_FIELDS = 5
-# Below a first line that is not a field, headers begin if at least this number of known ones follows.
-_FEWEST_KNOWN = 3
 _CONTENT_NAMES = ("content-type", "content-disposition")
 _GAP = " " * 200
 _LONG_GAP = re.compile(rf"(?<![ \t])[ \t]{{{len(_GAP)},}}+")
@@ -68,12 +57,14 @@ class HeaderReader:
 
         `top` is set for the headers of the message itself, as opposed to those of a part.
         """
+        if not top and self._raw.startswith(BYTE_ORDER_MARKS, start):
+            start += len(BYTE_ORDER_MARKS[0])
         most = MAX_HEADER_BYTES if top else min(MAX_INNER_HEADER_BYTES, self._inner_left)
         end, body = self._end(start, most, top=top)
         if not top:
             self._inner_left -= end - start
         fields, is_broken = self._fields(start, end, top=top)
-        if is_broken and (text := self._text_in_block(start, end)) < end:
+        if is_broken and (text := text_in_block(self._raw, start, end)) < end:
             self._defects["no blank line after the header"] = None
             (fields, _), body = self._fields(start, text, top=top), text
         return fields, body
@@ -104,19 +95,6 @@ class HeaderReader:
             found.append((name.lower(), value.strip()))
         return tuple(found), is_broken
 
-    def _text_in_block(self, start: int, end: int) -> int:
-        """Return the position of the text in raw[start:end] if the blank line above the text is missing, or `end`.
-
-        The text begins with a line that is not a field, below the last known header. Mail programs skip such a line
-        between two headers.
-        """
-        places = [match.start() + 1 for match in _NOT_A_FIELD.finditer(self._raw, start, end)]
-        last = start
-        if len(places) <= _MOST_NOT_FIELDS:
-            for match in _KNOWN_HEADER.finditer(self._raw, start, end):
-                last = match.end()
-        return next((place for place in places if place > last), end)
-
     def _end(self, start: int, most: int, *, top: bool) -> tuple[int, int]:
         """Return the end of the header block at `start` and the position of the body.
 
@@ -134,7 +112,7 @@ class HeaderReader:
         else:
             end = body = len(raw)
         if not _HEADER_NAME.match(raw, start, start + 200):
-            if not (top and _begins_below(raw, start, end)):
+            if not (top and begins_below(raw, start, end)):
                 self._defects["no headers" if top else "part without header"] = None
                 return start, start
             self._defects["lines above the header"] = None
@@ -201,13 +179,6 @@ class HeaderReader:
             found["type"] = "text/html" if "html" in found["type"] else "text/plain"
         found["multipart"] = f"{multipart}/mixed" if multipart == "multipart" else multipart
         return found
-
-
-def _begins_below(raw: bytes, start: int, end: int) -> bool:
-    """Return whether headers begin below a few lines that are none, such as those of a delivery protocol."""
-    if len(list(islice(_NOT_A_FIELD.finditer(raw, start, end), _MOST_NOT_FIELDS + 1))) > _MOST_NOT_FIELDS:
-        return False
-    return len({match[0].lower() for match in islice(_KNOWN_HEADER.finditer(raw, start, end), 100)}) >= _FEWEST_KNOWN
 
 
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:

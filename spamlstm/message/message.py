@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from spamlstm.message.beginning import BYTE_ORDER_MARKS, start_of_head
+from spamlstm.message.beginning import BYTE_ORDER_MARKS, is_wide, start_of_head
 from spamlstm.message.charset import decode_words, guess
 from spamlstm.message.headers import BLOCK, MAX_VALUE, Headers
 from spamlstm.message.mime import MimeReader, Part
@@ -19,7 +19,7 @@ from spamlstm.message.part_text import shown_text
 _MAX_SUBJECT = 20_000
 # If the parts show fewer words, the text behind the last part is read too.
 _FEW, _FEW_WORDS = 200, 10
-# The most bytes that are read of a message in UTF-16.
+# The most bytes that are read of a message in UTF-16 or UTF-32.
 _MAX_UTF_16 = 4 << 20
 # The lookbehind lets an address begin only at the beginning of a word. Otherwise long words would take quadratic time.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
@@ -28,6 +28,8 @@ _COMMENT = re.compile(r"\(([^()]*)\)")
 _LISTED = re.compile(r"(?<![^\s<>,:;])[^\s<>,:;\\]+@(?:\[[0-9.]*+\]|[^\s<>,:;@\\]++)")
 _PIECE = re.compile(r'\\.?|["()]|[^\\"()]++', re.DOTALL)
 _NOT_LOCAL = re.compile(r"[\s<>\"(),:;@\\]")
+# The first line ends in a carriage return alone, and another header line follows.
+_CARRIAGE_RETURNS = re.compile(rb"[^\r\n]++\r(?:[ \t]|[!-9;-~]{1,256}[ \t]*+:)")
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 
@@ -199,12 +201,12 @@ def parse_message(raw: bytes) -> Message:
 def _repaired(raw: bytes) -> tuple[bytes, dict[str, None]]:
     """Return `raw` with ordinary line ends and in a charset that contains ASCII, and the defects that this repairs."""
     defects: dict[str, None] = {}
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if is_wide(raw):
         raw = guess(raw[:_MAX_UTF_16]).encode("utf-8", "replace")
         defects["UTF-16"] = None
     start = raw[:65536]
     if b"\r" in start:
-        if b"\n" not in start:
+        if b"\n" not in start or _CARRIAGE_RETURNS.match(start):
             return _with_newlines(raw), defects
         if b"\r\r\n" in start:
             defects["wrong line ends"] = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spamlstm.message.boundaries import boundary_of_parts, declared_boundary, delimiters, used_boundary
 from spamlstm.message.charset import codec_name, decode, decode_words, guess
+from spamlstm.message.content_value import ENCODED
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 from spamlstm.message.part_text import PartKind, ShownText, calendar_page, calendar_text, enriched_text, part_kind
@@ -164,7 +165,8 @@ class MimeReader:
                 if boundary and (boundary == declared or boundary not in boundaries):
                     self.structure.append(multipart[10:40])
                     choice: int | None = self._choice
-                    if multipart == "multipart/alternative":
+                    # Some programs write "alternatives".
+                    if multipart.startswith("multipart/alternative"):
                         choice = None
                         self.limits.alternatives += 1
                         self._alternative = self.limits.alternatives
@@ -188,6 +190,8 @@ class MimeReader:
             if not self.raw[start:end].strip():
                 return
         mime_type, name = content["type"], content.get("filename") or content.get("name") or ""
+        if content.get("multipart") and content.get("transfer") in ENCODED and self._encoded_parts(content, start, end):
+            return
         attached = content["disposition"] == "attachment" or (bool(name) and not mime_type.startswith("text/"))
         kind = part_kind(content, name, attached=attached)
         if kind is PartKind.SIGNED and self._signed(content, name, start, end):
@@ -217,6 +221,16 @@ class MimeReader:
         if raw := self._decoded_message(content, start, end):
             inner = MimeReader(raw, outer=self)
             inner.walk(*inner._inner_headers(0))
+
+    def _encoded_parts(self, content: dict[str, str], start: int, end: int) -> bool:
+        """Read the parts of a multipart that is encoded as a whole, and return whether there are any."""
+        raw = b"\n" + self._decoded_message(content, start, end)
+        if boundary := used_boundary(raw, 0, declared_boundary(content), {}).decode("utf-8", "replace"):
+            self.defects["encoded multipart"] = None
+            inner = MimeReader(raw, outer=self)
+            inner._attached = self._attached
+            inner.walk((("content-type", f'{content["multipart"]}; boundary="{boundary}"'),), 0)
+        return boundary != ""
 
     def _signed(self, content: dict[str, str], name: str, start: int, end: int) -> bool:
         """Read the content of a part that is signed as one block, and return whether there is any."""

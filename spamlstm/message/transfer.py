@@ -15,7 +15,7 @@ _BASE64_LINES = re.compile(rb"(?>[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+
 _PADDED = r"(?>[A-Za-z0-9+/]{4})*+(?>[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)"
 _PADDED_LINES = re.compile(rf"(?>{_PADDED}\s*+)*+(?>[A-Za-z0-9+/]{{4}})*+\s*+\Z".encode())
 # Two words, which base64 does not contain, and a line or a run of base64.
-_TWO_WORDS = re.compile(rb"(?<!\S)\S{1,24}[ \t]++\S{1,24}(?!\S)")
+_TWO_WORDS = re.compile(rb"(?<!\S)\S{1,24}[ \t]++(?=\S{0,23}[A-Za-z0-9\x80-\xff])\S{1,24}(?!\S)")
 _LIKE_BASE64 = re.compile(
     rf"(?<!\S)[A-Za-z0-9+/][A-Za-z0-9+/=]{{39}}|^(?>[A-Za-z0-9+/]{{4}}{_PADDED}|(?>[A-Za-z0-9+/]{{4}}){{2,}}+)\r?$".encode(),
     re.MULTILINE,
@@ -27,11 +27,24 @@ _DECODED_TEXT = re.compile(
 )
 # A soft line break of quoted-printable with white space before the line end, which a server may have added.
 _SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
+# A text that consists of base64 only, and the beginning of text that was decoded from it.
+_BASE64_FIRST = re.compile(rb"\s*+[A-Za-z0-9+/]{40}")
+_BASE64_ONLY = re.compile(rb"\s*+(?>[A-Za-z0-9+/]{40,}+\s++)*+(?:[A-Za-z0-9+/]++={0,2}+\s*+)?+\Z")
+_ONLY_TEXT = re.compile(
+    rb"(?:(?>[\t-\r\x1b -~]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2})++"
+    rb"|[\t-\r -~\xc0-\xff]++)[\x80-\xff]{0,3}\Z"
+)
+_SAMPLE = 400
+# Base64 with the signs that it has in addresses of pages.
+_URL_BASE64 = re.compile(rb"\s*+[A-Za-z0-9_-]{40}[A-Za-z0-9_\r\n-]*+=*+\s*+\Z")
 _UU_BEGIN = re.compile(r"(?m)^begin [0-7]{3,4} (\S[^\n]{0,200})\n(?=[ -`])")
 
 
 def decoded_pieces(raw: bytes, start: int, end: int, transfer: str, defects: dict[str, None]) -> list[bytes]:
     """Return the decoded text part raw[start:end], or its head and its tail if it is too long."""
+    if transfer != "base64" and _is_only_base64(raw, start, end):
+        defects["base64 is not declared"] = None
+        transfer = "base64"
     grown = 2 if transfer in ("base64", "quoted-printable") else 1
     head, tail = TEXT_HEAD * grown, TEXT_TAIL * grown
     if end - start > head + tail:
@@ -60,6 +73,17 @@ def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
     return "".join((*kept, text[at:])), files
 
 
+def _is_only_base64(raw: bytes, start: int, end: int) -> bool:
+    """Return whether the part raw[start:end] consists of base64 from which text is decoded, whatever its header says.
+
+    Keys, hashes and files are not decoded, because the bytes in them are no text.
+    """
+    if not _BASE64_FIRST.match(raw, start, end) or not _BASE64_ONLY.match(raw, start, end):
+        return False
+    letters = b"".join(raw[start : min(end, start + 2 * _SAMPLE)].split())[:_SAMPLE]
+    return _ONLY_TEXT.match(decode_base64(letters)) is not None
+
+
 def _uu_line(line: str) -> bytes:
     """Decode a line of uuencode. A line of another form gives b''."""
     line = line.rstrip("\r")
@@ -85,6 +109,8 @@ def _base64(piece: bytes, defects: dict[str, None]) -> bytes:
     A text that is not base64 is returned as it is. If base64 follows below words, mail programs decode them together,
     or show both as they are, so both readings are returned.
     """
+    if (b"-" in piece or b"_" in piece) and _URL_BASE64.match(piece):
+        piece = piece.replace(b"-", b"+").replace(b"_", b"/")
     end = len(piece)
     as_it_is = b""
     if b" " in piece and (words := _TWO_WORDS.search(piece)):

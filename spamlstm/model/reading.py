@@ -235,7 +235,7 @@ def not_mail(raw: bytes) -> bool:
     Text without a header and UTF-16 text are treated as mail. A picture, a program or /dev/zero is not mail.
     """
     start = raw[:_LOOK]
-    if begins_like_mail(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if begins_like_mail(start):
         return False
     return len(start) - len(start.translate(None, _CONTROLS)) > len(start) // 50
 

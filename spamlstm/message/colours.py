@@ -4,6 +4,8 @@ import colorsys
 import re
 from functools import lru_cache
 
+from spamlstm.message.colour_spaces import read_function
+
 Colour = tuple[int, int, int]
 """Red, green and blue, from 0 to 255 each."""
 
@@ -64,7 +66,7 @@ def _read_colour(value: str) -> tuple[Colour | None, bool]:
         parts = bytes.fromhex(digits)
         return (parts[0], parts[1], parts[2]), len(parts) > 3 and parts[3] < 255 * _MIN_OPACITY
     if (match := _FUNCTION.fullmatch(value)) is None:
-        return None, False
+        return read_function(value, _read_colour) if value.endswith(")") else (None, False)
     try:
         clear = match[5] is not None and read_share(match[5]) < _MIN_OPACITY
         if match[1] == "rgb":

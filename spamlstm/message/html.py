@@ -12,6 +12,7 @@ from typing import Any
 from spamlstm.message.hidden_text import is_repeated, take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
 from spamlstm.message.media_query import applies
+from spamlstm.message.outside_text import close_elements, never_shown, outside_text
 from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
 from spamlstm.message.reversed_text import mark_reversed
 from spamlstm.message.style_sheet import read_sheets
@@ -128,6 +129,7 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
     # A search walks the whole tree, and most pages have no script.
     scripts = len(tree.css("script")) if b"<script" in low else 0
     texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
+    unseen = "" if inner else never_shown(tree, low)
     tree.strip_tags([*INVISIBLE, "xml"] if inner else list(INVISIBLE))  # Outlook keeps settings in <xml>
     framed = [node.attributes["srcdoc"] or "" for node in tree.css("iframe[srcdoc]")] if b"srcdoc" in low else ()
     if b"<svg" in low:
@@ -140,7 +142,11 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
     links = tuple(_links(linking, budget))
     images = tuple((node.attributes.get("src") or "")[:300] for tag, node in leading if tag == "img")[:MAX_LINKS]
     forms = sum(tag in ("form", "input") for tag, _ in leading)
-    taken = take_hidden(tree, read_sheets(texts, budget), elements=low.count(b"<"))
+    close_elements(tree, low)
+    sheet = read_sheets(texts, budget)
+    if sheet.values and b"var(" in low:
+        sheet.resolve_styles(tree)
+    taken = take_hidden(tree, sheet, elements=low.count(b"<"))
     body = tree.body
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
     visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
@@ -150,6 +156,20 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
         other = _read_tree(_for_outlook(source, framed), budget, size=0, cut=False, inner=True)
         pictured = pictured or bool(other.images)
         elsewhere = not is_repeated(other.visible, set(visible.lower().split()))
+    if not inner and len(visible) < _LITTLE_TEXT and len(visible.split()) < _FEW_WORDS:
+        more = [outside_text(tree, texts, visible)]
+        if framed:
+            within = _read_tree("\n".join(framed).encode(), budget, size=0, cut=False, inner=True)
+            more.append(within.visible)
+            links, images = (links + within.links)[:MAX_LINKS], (images + within.images)[:MAX_LINKS]
+        words = set(visible.lower().split())
+        visible = "\n".join([visible, *[text for text in more if text and not is_repeated(text, words)]]).strip()
+    if unseen:
+        text = _read_tree(unseen.encode(), budget, size=0, cut=False, inner=True).visible
+        if not visible:  # programs that show nothing of the page show what browsers do not
+            visible = text
+        elif not is_repeated(text, set(visible.lower().split())):
+            hidden = f"{hidden}\n{text}".strip()
     return Page(
         visible,
         hidden,

@@ -12,7 +12,16 @@ from spamlstm.message.charset import codec_name, decode, decode_words, guess
 from spamlstm.message.content_value import ENCODED
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
-from spamlstm.message.part_text import PartKind, ShownText, calendar_page, calendar_text, enriched_text, part_kind
+from spamlstm.message.part_text import (
+    PartKind,
+    ShownText,
+    calendar_page,
+    calendar_text,
+    card_text,
+    enriched_text,
+    kind_by_content,
+    part_kind,
+)
 from spamlstm.message.signed_data import is_entity, signed_content
 from spamlstm.message.transfer import decoded_pieces, without_uuencoded
 
@@ -194,6 +203,9 @@ class MimeReader:
             return
         attached = content["disposition"] == "attachment" or (bool(name) and not mime_type.startswith("text/"))
         kind = part_kind(content, name, attached=attached)
+        if kind is PartKind.CARD or (mime_type == "application/octet-stream" and not name):
+            most = min(end, start + _PAGE_START)
+            kind = kind_by_content(kind, decoded_pieces(self.raw, start, most, content.get("transfer", ""), {})[0])
         if kind is PartKind.SIGNED and self._signed(content, name, start, end):
             return
         if kind is PartKind.SIGNED:
@@ -285,6 +297,8 @@ class MimeReader:
             self._show(calendar_text(text), kind)
             if source := calendar_page(text):
                 self._page(source, kind)
+        elif kind is PartKind.CARD:
+            self._show(card_text(text))
         elif kind is PartKind.ENRICHED:
             self._show(enriched_text(text))
         elif content.get("format", "").lower() == "flowed":

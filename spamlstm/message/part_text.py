@@ -17,6 +17,7 @@ class PartKind(Enum):
     """A page for few programs: for Gmail, which runs AMP, or for watches. The other programs show another part."""
 
     CALENDAR = "calendar"
+    CARD = "card"
     MESSAGE = "message"
     SIGNED = "signed"
     UNREAD = "unread"
@@ -63,6 +64,8 @@ _KINDS = {
     "text/calendar": PartKind.CALENDAR,
     "text/x-vcalendar": PartKind.CALENDAR,
     "application/ics": PartKind.CALENDAR,
+    "text/vcard": PartKind.CARD,
+    "text/x-vcard": PartKind.CARD,
     "message/rfc822": PartKind.MESSAGE,
     "message/global": PartKind.MESSAGE,
     "message/news": PartKind.MESSAGE,
@@ -91,6 +94,11 @@ _CALENDAR_LINE = re.compile(
 )
 # The description as a page, which Outlook shows instead of the plain one.
 _CALENDAR_PAGE = re.compile(r"(?im)^(?:X-ALT-DESC|STYLED-DESCRIPTION)(?>;[^:\n]*+)?+:(\s*+<[^\n]*+)")
+_CARD_NOTE = re.compile(rb"(?i)\nNOTE(?>;[^:\n]*+)?+:[^\n]{60}")
+# Data with at least this many words is text, unless it has control characters or is a block of PGP, a key or a PDF.
+_FEWEST_OF_DATA = 10
+_NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]|\A\s*+(?:-----BEGIN|%PDF|%!PS|\{\\rtf)")
+_DATA_PAGE = re.compile(rb"\s*+<(?:!doctype html|html|head|body|table|div|meta|p)(?![^\s>])", re.IGNORECASE)
 _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100
@@ -162,6 +170,26 @@ def calendar_page(source: str) -> str:
 
 def _unescaped(value: str) -> str:
     return _ESCAPED.sub(lambda escape: "\n" if escape[1] in "nN" else escape[1], value)
+
+
+def card_text(source: str) -> str:
+    """Return the notes of a visiting card."""
+    lines = _FOLD.sub("", source).split("\n")
+    return "\n".join(_unescaped(line.partition(":")[2].strip()) for line in lines if line[:4].upper() == "NOTE")
+
+
+def kind_by_content(kind: PartKind, start: bytes) -> PartKind:
+    """Return the form in which a visiting card, or data of no known type and without a name, is read.
+
+    `start` is the beginning of its content. A card without a long note is not read: names are no letter.
+    """
+    if kind is PartKind.CARD:
+        return kind if _CARD_NOTE.search(start) else PartKind.UNREAD
+    if kind is not PartKind.UNREAD:
+        return kind
+    if len(start.split(None, _FEWEST_OF_DATA)) <= _FEWEST_OF_DATA or _NOT_TEXT.search(start):
+        return PartKind.UNREAD
+    return PartKind.PAGE if _DATA_PAGE.match(start) else PartKind.PLAIN
 
 
 def enriched_text(source: str) -> str:

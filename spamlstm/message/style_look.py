@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from spamlstm.message.colours import Colour, are_near, read_colour, read_share
+from spamlstm.message.css_values import resolved, unescaped
 
 # A background that is a picture, a gradient or an unknown colour. It is near no colour.
 UNKNOWN: Colour = (-1000, -1000, -1000)
@@ -21,7 +22,8 @@ _READ = frozenset(
     "display visibility opacity font-size font height max-height width max-width overflow overflow-x overflow-y"
     " line-height clip clip-path transform position left right top bottom margin-left text-indent color float"
     " -webkit-text-fill-color background background-color background-image"
-    " text-shadow -webkit-text-stroke -webkit-text-stroke-color box-shadow filter mix-blend-mode".split()
+    " text-shadow -webkit-text-stroke -webkit-text-stroke-color box-shadow filter mix-blend-mode"
+    " content-visibility zoom".split()
 )
 # Properties that matter only beside one of those above.
 _READ_BESIDE = frozenset(
@@ -38,6 +40,7 @@ _NO_SEPARATORS = str.maketrans(";{}", "   ")
 # Properties that give letters or their background other colours than `color` and `background` do.
 _OUTLINES = ("text-shadow", "-webkit-text-stroke", "-webkit-text-stroke-color")
 _WORD = re.compile(r"[^ ,()]++(?:\([^()]*+\))?")
+_FILTERED = re.compile(r"opacity\(([.\d]++%?)\)")
 _RECOLOURED = re.compile(r"invert|brightness|drop-shadow")
 # Without any of these properties, nothing is cut off or moved away.
 _UNUSUAL = frozenset(
@@ -94,8 +97,9 @@ def look_of(style: str, colour: str = "", background: str = "") -> Look:
 def separated_css(text: str) -> str:
     """Return CSS without comments, in which all semicolons and braces separate, as those in strings are removed.
 
-    A comment that has no end reaches to the end.
+    A comment that has no end reaches to the end. Names are written without escapes.
     """
+    text = unescaped(text)
     return _ENCLOSED.sub(_without_separators, text) if _MAY_ENCLOSE.search(text) else text
 
 
@@ -113,7 +117,8 @@ def _look(style: str, colour: str, background: str) -> Look:
     declared: dict[str, str] = {}
     important: dict[str, str] = {}
     painted = [background.strip().lower()]
-    for declaration in separated_css(style.lower()).split(";"):
+    style = separated_css(style.lower())
+    for declaration in (resolved(style, {}) if "var(" in style else style).split(";"):
         name, _, value = declaration.partition(":")
         if (name := name.strip()) not in _READ and name not in _READ_BESIDE:
             continue
@@ -193,10 +198,17 @@ def _hiding(declared: dict[str, str]) -> str:
     try:
         if "opacity" in declared and read_share(declared["opacity"]) < 0.1:
             return "opacity"
+        if "filter" in declared and (share := _FILTERED.search(declared["filter"])) and read_share(share[1]) < 0.1:
+            return "opacity"
+        # Browsers do not apply a size of 0.
+        if "zoom" in declared and 0 < read_share(declared["zoom"]) < 0.1:
+            return "zoom"
     except ValueError:
         pass
     if _is_tiny(_font_size(declared)):
         return "size"
+    if get("content-visibility") == "hidden":
+        return "box"
     if _UNUSUAL.isdisjoint(declared) or get("display") == "contents":
         return ""
     if any(get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and _is_flat(declared):

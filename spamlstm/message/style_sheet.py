@@ -5,21 +5,26 @@ ignored.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
+from spamlstm.message.css_values import custom_properties, resolved
 from spamlstm.message.html_cost import Budget
-from spamlstm.message.media_query import applies
 from spamlstm.message.selector import (
     PartGroups,
     SelectorPart,
     has_attribute,
+    is_at,
     last_class_or_id,
     read_selector,
     specificity,
 )
+from spamlstm.message.selector_list import alternatives, split_list
+from spamlstm.message.style_blocks import read_blocks
 from spamlstm.message.style_look import Look, has_look, look_of, separated_css
 
 # The part of the style sheets that is read, in characters and selectors.
@@ -32,11 +37,7 @@ _MAX_UP = 60
 # each selector that is read, and for each comparison by lexbor.
 _PER_COMPARISON, _PER_ELEMENT, _PER_SELECTOR, _PER_SEARCH = 200, 800, 3_000, 10
 
-_BRACE = re.compile(r"[{}]")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
-# A block for programs that know a usual property, and blocks of which it is uncertain whether and when they apply.
-_CERTAIN = re.compile(r"@supports\s*+\(\s*+display\s*+:\s*+(?:none|block|grid|flex)\s*+\)\Z", re.IGNORECASE)
-_UNCERTAIN = ("@supports", "@layer", "@container", "@scope", "@starting-style")
 # Selectors that browsers do not know, or that only some know. They void all selectors of their rule.
 _VOID = re.compile(
     r"(?:^|,)\s*+(?:,|\Z)|[$%;&!?{}]|:(?!:?(?:link|visited|hover|active|focus|any-link|target|root|empty"
@@ -47,12 +48,16 @@ _VOID = re.compile(
 _ATTRIBUTE = re.compile(r"\[[^\[\]]*+\]")
 
 
+# Whether the rule is outside of layers, the specificity of its selector, and its place.
+_Rank = tuple[bool, int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """A selector with its declarations. `paints` means that the rule sets a background."""
 
     groups: PartGroups
-    rank: tuple[int, int, int, int]
+    rank: _Rank
     declarations: str
     paints: bool
 
@@ -77,11 +82,16 @@ class StyleSheet:
 
     rules: list[_Rule] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget)
+    # The values of custom properties.
+    values: dict[str, str] = field(default_factory=dict)
     # The rules by the rarest name of the element itself, with the bits of the names that must be around it.
     _by_key: dict[str, list[tuple[_Rule, int]]] = field(default_factory=dict)
     _elements: dict[int, _Element] = field(default_factory=dict)
     # A bit for each name that a rule requires around an element.
     _bits: dict[str, int] = field(default_factory=dict)
+    # The place of each element among the elements of its parent: from the start and from the end, among all and among
+    # those with its tag.
+    _places: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         bits = self._bits
@@ -106,6 +116,13 @@ class StyleSheet:
         chosen = list(dict.fromkeys(selectors))
         self.budget.spend(elements * len(chosen) * _PER_SEARCH)
         return list(tree.css(", ".join(chosen)))
+
+    def resolve_styles(self, tree: Any) -> None:
+        """Write the values of custom properties into the styles of elements."""
+        for node in tree.css("[style*='var(' i]"):
+            style = node.attributes.get("style") or ""
+            self.budget.spend(_PER_ELEMENT + len(style) * _PER_SEARCH)
+            node.attrs["style"] = resolved(separated_css(style), self.values)
 
     def declarations(self, node: Any, *, backgrounds: bool = False) -> str:
         """Return the declarations of all rules for an element. The last has the highest priority.
@@ -182,11 +199,30 @@ class StyleSheet:
                 has_attribute(element.attributes, *wanted) for wanted in part.attributes
             ):
                 return False
+            if part.positions and not all(is_at(self._place(node), *wanted) for wanted in part.positions):
+                return False
+            if part.refused:
+                self.budget.spend(len(part.refused) * _PER_COMPARISON)
+                if any(self._is_group((refused,), node) for refused in part.refused):
+                    return False
             node = node.parent
         return True
 
+    def _place(self, node: Any) -> tuple[int, int, int, int]:
+        if (known := self._places.get(node.mem_id)) is not None:
+            return known
+        siblings = [child for child in node.parent.iter() if child.is_element_node] if node.parent else [node]
+        self.budget.spend(len(siblings) * _PER_COMPARISON)
+        tags = [sibling.tag for sibling in siblings]
+        most, counted = Counter(tags), Counter[str]()
+        for number, (sibling, tag) in enumerate(zip(siblings, tags, strict=True), start=1):
+            counted[tag] += 1
+            last, of_tag = len(siblings) - number + 1, counted[tag]
+            self._places[sibling.mem_id] = number, last, of_tag, most[tag] - of_tag + 1
+        return self._places.get(node.mem_id, (1, 1, 1, 1))
 
-def _rank(rule: _Rule) -> tuple[int, int, int, int]:
+
+def _rank(rule: _Rule) -> _Rank:
     return rule.rank
 
 
@@ -195,26 +231,32 @@ def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
     text = "\n".join(texts)[:_MAX_SHEET]
     text = separated_css(text)
     budget.spend(min(text.count(",") + text.count("{"), _MAX_SELECTORS) * _PER_SELECTOR)
-    return StyleSheet(list((_cached_rules if len(text) <= _MAX_CACHED else _rules)(text)), budget)
+    rules, values = (_cached_rules if len(text) <= _MAX_CACHED else _rules)(text)
+    return StyleSheet(list(rules), budget, values)
 
 
-def _rules(text: str) -> tuple[_Rule, ...]:
+def _rules(text: str) -> tuple[tuple[_Rule, ...], dict[str, str]]:
+    """Return the rules of a style sheet, and the values of its custom properties."""
     rules: list[_Rule] = []
     parts: dict[str, SelectorPart | None] = {}
     read = 0
-    for selectors, declarations, is_certain in _blocks(text):
+    blocks = list(islice(read_blocks(text), _MAX_SELECTORS))
+    values = custom_properties([block.declarations for block in blocks]) if "--" in text else {}
+    for selectors, source, is_certain, is_layered in blocks:
+        declarations = resolved(source, values)
         if not has_look(declarations):
             read += selectors.count(",") + 1
             continue
         if (not is_certain or _is_void(selectors)) and _may_hide(declarations):
             continue
-        for selector in selectors.split(","):
-            read += 1
-            if read > _MAX_SELECTORS:
-                return tuple(rules)
-            if rule := _read_rule(selector.strip(), declarations, read, parts):
-                rules.append(rule)
-    return tuple(rules)
+        for listed in split_list(selectors):
+            for selector, light in alternatives(listed.strip()):
+                read += 1
+                if read > _MAX_SELECTORS:
+                    return tuple(rules), values
+                if rule := _read_rule(selector, declarations, (not is_layered, read), parts, light):
+                    rules.append(rule)
+    return tuple(rules), values
 
 
 # The newsletters of a sender have the same style sheet.
@@ -231,36 +273,17 @@ def _may_hide(declarations: str) -> bool:
     return bool(look.hiding or look.colour)
 
 
-def _blocks(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the selectors and the declarations of each rule that applies, and whether it certainly applies."""
-    # For each open block: its selectors ('' for a block of rules), whether it applies, and whether it certainly does.
-    open_blocks: list[tuple[str, bool, bool]] = []
-    start = 0
-    for brace in _BRACE.finditer(text):
-        before = text[start : brace.start()]
-        start = brace.end()
-        if brace[0] == "{":
-            prelude = before.rpartition(";")[2].replace("<!--", "").replace("-->", "").strip()
-            shown, certain = open_blocks[-1][1:] if open_blocks else (True, True)
-            if prelude[:6].lower() == "@media":
-                open_blocks.append(("", shown and applies(prelude[6:]), certain))
-            elif prelude.startswith("@"):
-                certain = certain and _CERTAIN.match(prelude) is not None
-                open_blocks.append(("", shown and prelude.lower().startswith(_UNCERTAIN), certain))
-            else:
-                open_blocks.append((prelude, shown, certain))
-        elif open_blocks:
-            selectors, shown, certain = open_blocks.pop()
-            if selectors and shown:
-                yield selectors, before, certain
-    if open_blocks and open_blocks[-1][0] and open_blocks[-1][1]:
-        yield open_blocks[-1][0], text[start:], open_blocks[-1][2]
-
-
-def _read_rule(selector: str, declarations: str, order: int, known: dict[str, SelectorPart | None]) -> _Rule | None:
+def _read_rule(
+    selector: str,
+    declarations: str,
+    place: tuple[bool, int],
+    known: dict[str, SelectorPart | None],
+    light: Iterable[str],
+) -> _Rule | None:
     """Return a rule, or None if it cannot be read and does not set a background.
 
-    `known` has the parts of selectors that were read before in the same style sheet.
+    `known` has the parts of selectors that were read before in the same style sheet. `place` is whether the rule is
+    outside of layers, and its number. The selectors `light`, which are in `selector`, do not count for its rank.
     """
     if ":" in selector:
         selector = _LINK_STATE.sub("", selector)
@@ -271,5 +294,8 @@ def _read_rule(selector: str, declarations: str, order: int, known: dict[str, Se
         groups, declarations = last_class_or_id(selector), "background:?"
         if groups is None:
             return None
-    rank = (*specificity(groups), order)
-    return _Rule(groups, rank, declarations, "background" in declarations.lower())
+    ids, classes, tags = specificity(groups)
+    for one in light:
+        less = specificity(read_selector(one, known) or ())
+        ids, classes, tags = ids - less[0], classes - less[1], tags - less[2]
+    return _Rule(groups, (place[0], ids, classes, tags, place[1]), declarations, "background" in declarations.lower())

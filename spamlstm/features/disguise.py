@@ -7,15 +7,20 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from spamlstm.features.common_words import COMMON_WORDS, common_words
+from spamlstm.features.leet import without_leet
 from spamlstm.message.charset import ASCII
 
-# Greek, Cyrillic, Armenian and Cherokee letters that look like Latin letters. They are replaced in words that also have
-# Latin letters, and in texts with several such words.
+# Letters of other alphabets that look like Latin letters: Greek, Cyrillic, Armenian, Cherokee, Coptic, Deseret and
+# Warang Citi. They are replaced in words that also have Latin letters, and in texts with several such words.
 _LOOKALIKES = {
     "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβεικνορτυχηωγςσϲϳ": "ABEZHIKMNOPTYXabeikvoptuxnwysocj",
     "АВЕКМНОРСТУХІЈЅЬГавекмнорстухіјѕьгһԁԛԝѵӏғҽәп": "ABEKMHOPCTYXIJSbrabekmhopctyxijsbrhdqwvlfeen",
     "ՕՍՏԼօսոհցյզքագ": "OUSLounhgjqpwq",
-    "ᎠᎡᎢᎥᎩᎪᎫᎬᎳᎷᎻᎽᏀᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏴ": "DRTiYAJEWMHYGZbRWSVSLCPKdB",
+    "ᎠᎡᎢᎥᎩᎪᎫᎬᎳᎷᎻᎽᏀᏃᏆᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏴ": "DRTiYAJEWMHYGZIbRWSVSLCPKdB",
+    "ꭰꭱꭲꭹꭺꭻꭼꮃꮇꮋꮐꮓꮖꮙꮪꮮꮯꮲꮶꮷ": "drtyajewmhgzivslcpkd",
+    "ⲀⲂⲈⲎⲒⲔⲘⲚⲞⲢⲤⲦⲨⲬⲁⲉⲅⲓⲕⲟⲣⲥⲧⲩⲭⳓ": "ABEHIKMNOPCTYXaerikopctyxj",
+    "𐐄𐐕𐐛𐐬𐐽𐑈𑣀𑣁𑣃𑣄𑣈𑣗𑣘𑣜": "OCLocsvsizoouy",
 }
 # Small capitals, phonetic letters and letters of Lisu, which are replaced everywhere.
 _SIGNS = {
@@ -31,34 +36,40 @@ _WHOLE_TABLE = _LOOKALIKE_TABLE | str.maketrans(*_RARE)
 _SIGN = re.compile(f"[{''.join(_SIGNS)}]")
 _LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
 _MIXED_WORD = re.compile(rf"(?<![^\W\d_])(?=[^\W\d_]*[A-Za-z])(?=[^\W\d_]*[{''.join(_LOOKALIKES)}])[^\W\d_]++")
-_REAL = re.compile(f"(?![{''.join(_LOOKALIKES)}])[\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")
+_REAL = re.compile(
+    f"(?![{''.join(_LOOKALIKES)}])[\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u13a0-\u13ff\u2c80-\u2cff\uab70-\uabbf]"
+)
 # Letters of mathematics and in circles, which are used for their form. NFKC replaces them with ordinary letters.
 _FORMS = re.compile("[\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149]")
 # From this number of disguised words, all letters of a text are suspect.
 _MANY = 3
 
 # Letters in pictures. Two adjacent regional indicators are a flag.
-_PICTURE = re.compile("[\U0001f150-\U0001f169\U0001f170-\U0001f189\U0001f1e6-\U0001f1ff]")
+# Letters in brackets count numbered points, so they are letters of words only side by side.
+_BRACKETED = re.compile("[\u249c-\u24b5\U0001f110-\U0001f129]{2}")
+_PICTURE = re.compile("[\U0001ccd6-\U0001ccef\U0001f150-\U0001f169\U0001f170-\U0001f189\U0001f1e6-\U0001f1ff]")
 _FLAG_LETTER = re.compile("(?<![\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff](?![\U0001f1e6-\U0001f1ff])")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _PICTURE_TABLE = {
-    start + number: letter for start in (0x1F150, 0x1F170) for number, letter in enumerate(_ALPHABET)
-}  # fmt: skip
+    start + number: letter for start in (0x1CCD6, 0x1F150, 0x1F170) for number, letter in enumerate(_ALPHABET)
+}
+_BRACKETED_TABLE = {start + number: letter for start in (0x249C, 0x1F110) for number, letter in enumerate(_ALPHABET)}
 
 # Marks that are left on Latin, Greek or Cyrillic letters after composition. Languages that need such marks use few.
 _MARK_RANGES = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _MARK = re.compile(f"[{_MARK_RANGES}]")
 _MARKS = re.compile(rf"(?<=[A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff])[{_MARK_RANGES}]++")
 _ORDINARY_MARKS = frozenset("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030c\u0323\u0331")
-_DECORATED = re.compile(
-    r"(?<![^\W_])(?=[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff])[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{3,8}(?![^\W_])"
+# Latin letters with marks, strokes and hooks, phonetic letters and small capitals.
+_LATIN_RANGES = "\u00c0-\u02af\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f"
+_ACCENTED = re.compile(f"[{_LATIN_RANGES}]")
+_DECORATED = re.compile(rf"(?<![^\W_])(?=[A-Za-z]*[{_LATIN_RANGES}])[A-Za-z{_LATIN_RANGES}]{{3,8}}(?![^\W_])")
+_NAME_OF_LETTER = re.compile(
+    r"LATIN (SMALL|CAPITAL) LETTER (?:(?:DOTLESS|OPEN|SCRIPT|SMALL CAPITAL) )?([A-Z])(?: WITH .*| BAR)?"
 )
-_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
-# Words that no language writes with marks. Vietnamese, for example, has decorated forms of `the`, `that` and `not`.
-_NEVER_DECORATED = frozenset(
-    "you your with will have and all our are from was this what when which click here please money within account"
-    " video videos reply nicht wird sich ihre vous votre avec dans usted".split()
-)
+_NAMELESS = {"ɑ": "a", "ʌ": "v", "ʍ": "w", "Þ": "P", "þ": "p", "ß": "ß"}
+# A letter that some write for v and others for u.
+_U_OR_V = "ʋ"
 
 # Letters with marks as they do not occur in the old charsets. Text in a wrong charset, which is not decorated, has many
 # letters up to U+017F.
@@ -87,16 +98,15 @@ _APART = (
 )
 _APART_LONG = re.compile(_APART.format(letter=_LETTER, more=2))
 _APART_SHORT = re.compile(_APART.format(letter=_LETTER, more=0))
-# 1 and 3 stand for vowels behind a consonant. Other words with digits are names: sha1sum, book3s, ext3fs.
-_LEET = re.compile(
-    r"(?<![\w$./:=#&%+@\\-])(?=[a-z013]{4,16}(?![\w$/:=#&%+@\\-]|\.\w))(?:fr33"
-    r"|[a-z]++(?>(?:(?<=[a-z])00?|(?<=[b-df-hj-np-tv-z])1|(?<=[b-df-hj-np-tv-z])3(?=[b-cg-hj-np-rtv-z]))(?=[a-z])[a-z]++)++"
-    r"(?!\w))"
+# Signs that stand between the letters of several long words only in disguise: bars, slashes, arrows, pictures.
+_BAR = "/|\xa6\u2190-\u27e5\u27e8-\u2bff\U0001f300-\U0001faff"
+_BARRED = (
+    rf"(?<![^\W_])(?<![^\W_][{_BAR}]){{letter}}([{_BAR}]){{letter}}(?![^\W_])"
+    r"(?>\1{letter}(?![^\W_])){{{more},}}+"
 )
-_DIGIT = re.compile(r"[013](?=[a-z013])")
-_LEET_TABLE = str.maketrans("013", "oie")
-# Shorter words with 1 or 3, and longer words, are names.
-_MIN_LEET, _MAX_LEET = 5, 16
+_BARRED_LONG = re.compile(_BARRED.format(letter=_LETTER, more=2))
+_BARRED_SHORT = re.compile(_BARRED.format(letter=_LETTER, more=0))
+_FOREIGN_BAR = re.compile(f"[{_BAR}]")
 
 
 def foreign(text: str) -> str:
@@ -116,12 +126,15 @@ def fold_pictures(text: str) -> tuple[str, bool]:
     data = text.encode("utf-8", "replace").translate(None, ASCII)
     # The first bytes of pictures, of letters of mathematics and in circles, and U+202E. A pattern takes longer.
     if not any(
-        beginning in data for beginning in (b"\xf0\x9f", b"\xf0\x9d", b"\xe2\x92", b"\xe2\x93", b"\xe2\x80\xae")
+        beginning in data
+        for beginning in (b"\xf0\x9f", b"\xf0\x9d", b"\xf0\x9c\xb3", b"\xe2\x92", b"\xe2\x93", b"\xe2\x80\xae")
     ):
         return text, False
     folded = text
     if _PICTURE.search(folded):
         folded = _FLAG_LETTER.sub(lambda match: _ALPHABET[ord(match[0]) - 0x1F1E6], folded).translate(_PICTURE_TABLE)
+    if _BRACKETED.search(folded):
+        folded = folded.translate(_BRACKETED_TABLE)
     if "\u202e" in folded:
         folded = _OVERRIDE.sub(lambda match: match[1][::-1], folded)
     return folded, folded != text or len(_FORMS.findall(text)) > _MANY
@@ -159,7 +172,7 @@ def strip_decoration(text: str) -> tuple[str, bool]:
         accented = " ".join([word for word in text.split() if not word.isascii()])
         words = [word for word in map(_bare, _DECORATED.findall(accented)) if word]
         if len(words) >= _MANY and len(set(words)) > 1:
-            text, decorated = _ACCENTED.sub(lambda match: _base(match[0]), text), True
+            text, decorated = _undecorated(text), True
     return text, decorated
 
 
@@ -177,16 +190,29 @@ def is_decorated(text: str) -> bool:
     )
 
 
+def _undecorated(text: str) -> str:
+    bare = _ACCENTED.sub(lambda match: _base(match[0]), text)
+    if _U_OR_V not in text:
+        return bare
+    other = _ACCENTED.sub(lambda match: _base(match[0]), text.replace(_U_OR_V, "u"))
+    return max(bare, other, key=common_words)
+
+
 @lru_cache(maxsize=4096)
 def _bare(word: str) -> str:
     """Return a decorated word without its marks, or '' if a language may write it with marks."""
     bare = "".join(map(_base, word)).lower()
-    return bare if bare in _NEVER_DECORATED else ""
+    return bare if bare in COMMON_WORDS else ""
 
 
+@lru_cache(maxsize=2048)
 def _base(letter: str) -> str:
+    """Return a Latin letter without its marks, strokes and hooks."""
     base = unicodedata.normalize("NFD", letter)[0]
-    return base if base.isascii() else letter
+    if base.isascii() or letter in _NAMELESS:
+        return _NAMELESS.get(letter, base)
+    name = _NAME_OF_LETTER.fullmatch(unicodedata.name(letter, ""))
+    return letter if name is None else name[2] if name[1] == "CAPITAL" else name[2].lower()
 
 
 def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
@@ -203,9 +229,13 @@ def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
             odd.append("spaced")
         if joined >= _MANY:
             text = _APART_SHORT.sub(_joined, text)
+    may_be_barred = b"/a/a/a/" in shape or (not text.isascii() and len(_FOREIGN_BAR.findall(foreign(text))) > 2 * _MANY)
+    if may_be_barred and len({word[0] for word in _BARRED_LONG.finditer(text)}) > _MANY:
+        text = _BARRED_SHORT.sub(_joined, _BARRED_LONG.sub(_joined, text))
+        odd.append("spaced")
     # `a0` is rare, and a search for a needle that ends in a rare character is fast.
     if b"a0" in shape and (b"a0a" in shape or "fr33" in text):
-        plain = _without_leet(text)
+        plain = without_leet(text)
         if plain != text:
             text = plain
             odd.append("leet")
@@ -214,18 +244,3 @@ def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
 
 def _joined(match: re.Match[str]) -> str:
     return match[0].replace(match[1], "")
-
-
-def _without_leet(text: str) -> str:
-    """Return text with letters in place of digits in words. Only the surroundings of digits are searched."""
-    out: list[str] = []
-    end = 0
-    for digit in _DIGIT.finditer(text):
-        at = digit.start()
-        head = text[max(end, at - _MAX_LEET) : at]
-        start = at - len(head) + len(head.rstrip(_ALPHABET))
-        word = _LEET.match(text, start) if end <= start < at else None
-        if word and (len(word[0]) >= _MIN_LEET or "0" in word[0] or word[0] == "fr33"):
-            out += (text[end:start], word[0].translate(_LEET_TABLE))
-            end = word.end()
-    return "".join([*out, text[end:]])

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from spamlstm.features.disguise import fold_lookalikes, fold_pictures, foreign, join_letters, strip_decoration
+from spamlstm.features.turned_letters import turn_letters
 from spamlstm.features.urls import url_host
 
 _ZERO_WIDTH = re.compile(
@@ -115,11 +116,16 @@ def visible_letters(text: str) -> tuple[str, set[str]]:
             odd.add("zerowidth")
     if _C1_CONTROL.search(letters):
         text = _C1_CONTROL.sub("", text)
+    text, turned = turn_letters(text, letters)
     text, decorated = strip_decoration(text)
-    if decorated:
-        odd.add("combining")
     text, folded = fold_lookalikes(text)
     if folded:
+        # Letters in disguise may also have marks.
+        text, more = strip_decoration(text)
+        decorated = decorated or more
+    if decorated:
+        odd.add("combining")
+    if folded or turned:
         odd.add("confusable")
     # The small letter of a Turkish capital has a mark, which its own small letter does not have.
     return text.replace("İ", "i"), odd

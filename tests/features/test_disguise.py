@@ -54,6 +54,17 @@ def spell(text: str, table: dict[str, str]) -> str:
         ("\b\x1b\u200b".join(PLAIN), "zerowidth"),
         (" ".join(PLAIN.replace(" ", "\xa0")), "spaced"),
         *((" ".join(map(sign.join, PLAIN.split())), "spaced") for sign in ".-_*·"),
+        *((" ".join(map(sign.join, PLAIN.split())), "spaced") for sign in "/|❘🔸"),
+        (spell(PLAIN, {"a": "4", "e": "3", "o": "0", "s": "5", "t": "+"}), "leet"),
+        ("".join(chr(0x249C + ord(one) - 97) if one.isalpha() else one for one in PLAIN), "confusable"),
+        ("".join(chr(0x1CCD6 + ord(one) - 97) if one.isalpha() else one for one in PLAIN), "confusable"),
+        (spell(PLAIN, dict(zip("abcdefghijkmnpqrtuvwy", "ɐqɔpǝɟƃɥᴉɾʞɯudbɹʇnʌʍʎ", strict=True))), "confusable"),
+        (spell(PLAIN, dict(zip("abcdefghijkmnpqrtuvwy", "ɐqɔpǝɟƃɥᴉɾʞɯudbɹʇnʌʍʎ", strict=True)))[::-1], "confusable"),
+        (spell(PLAIN, {"a": "ⲁ", "e": "ⲉ", "o": "ⲟ", "y": "ⲩ"}), "confusable"),
+        (spell(PLAIN, {"o": "𐐬", "c": "𐐽", "i": "𑣃"}), "confusable"),
+        (spell(PLAIN, {"d": "đ", "o": "ø", "h": "ħ", "t": "ŧ", "l": "ł", "i": "ɨ", "u": "ʉ"}), "combining"),
+        (spell(PLAIN, {"t": "ƭ", "y": "ƴ", "h": "ɦ", "d": "ɗ", "e": "ɇ", "c": "ƈ"}), "combining"),
+        (spell(PLAIN, {"e": "ɛ", "l": "ɭ", "u": "ʋ", "v": "ʌ"}), "combining"),
         (PLAIN.replace("money", "m0ney").replace("wallet", "wall3t"), "leet"),
     ],
 )  # fmt: skip
@@ -95,6 +106,9 @@ def test_disguise(text, odd):
         "the id is a0b1c3d4 or f00dbabe0, the file is /tmp/m0ney and http is h2",
         "i have a b c here, and plan b or c",
         "x-y-z and tic-tac-toe, well-known and up-to-date",
+        "/a/b/c/d and |a|b|c|d|, y/n/a/q, n/a, and/or, ➜ ✓ ✓ ✓ ✓ ✓ ✓ ✓",
+        "at 10am 11am 1pm 3pm the 1st 3rd 13th 30th 31st 100k 10x of h264 v2 r0 are sent",
+        "ɐ is the near-open vowel: /kɐt/ ɹʌn ʃʌt ɔːɹ ʌp ɹɐt bɔːt ɥi ʎa mɯ ɟo kɔp bʌt",
         "flags: 🇩🇪🇫🇷 and 🇬🇧",
         "10 μm, 5 kΩ, π and the β-test",
     ],
@@ -103,6 +117,20 @@ def test_real_words(text):
     """Real words, names, versions and ids stay as they are, and are not odd."""
     expected = unicodedata.normalize("NFKC", text).replace("а́", "а").replace("о́", "о").lower()
     assert normalise(text) == (expected, set())
+
+
+def test_dotless_letters():
+    """Dotless letters are read as ordinary ones where several common words have them, and stay in Turkish."""
+    assert normalise("i wıll send the vıdeos wıthın two days") == (
+        "i will send the videos within two days",
+        {"combining"},
+    )
+    assert normalise("yarın akşam altıda buluşalım mı") == ("yarın akşam altıda buluşalım mı", set())
+
+
+def test_bracketed_letters():
+    """Letters in brackets count points, and only side by side are they letters of words."""
+    assert normalise("⒜ tea ⒝ milk")[0] == "(a) tea (b) milk"
 
 
 def test_turkish_capital():
@@ -125,6 +153,7 @@ def test_no_marks(text):
 @pytest.mark.parametrize(
     "text",
     ["a ", "a.", "a1", "a1b ", "a-b ", "аb", "аb ", "а", "a\u0301", "a\u0332\u0323", "\u202ea", "\u202e", "ạ", "yọu ",
+     "a|", "a❘", "p4y ", "ɹǝ ", "đøħ ", "ʋou ", "⒜ ",
      "\U0001f1e6", "\U0001f1e6 ", "\U0001f170", "ᴀ", "a_", "a$", "\u0301", "1a", "yọụ"],
 )  # fmt: skip
 def test_hostile(text):

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.header_value import server_name, without_comments
+from spamlstm.features.header_value import server_name, with_plain_values, without_comments
 from spamlstm.message.message import Message
 
 # At most this many headers, and this many characters of each, are read.
@@ -51,7 +51,7 @@ def authentication_results(message: Message, *, start: int, own: str) -> list[Au
     found: list[AuthenticationResult] = []
     for at, value in headers:
         text = value.lower()
-        server, _, rest = without_comments(text).partition(";")
+        server, _, rest = without_comments(with_plain_values(text)).partition(";")
         if "=" in server:
             server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
         if at < start or (own and server_name(server.strip().partition(" ")[0]) == own):
@@ -59,6 +59,20 @@ def authentication_results(message: Message, *, start: int, own: str) -> list[Au
             # A sender must not hide a failure by quotes or parentheses in an address.
             found += [AuthenticationResult(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
     return found
+
+
+def without_claims(message: Message, results: list[AuthenticationResult], *, start: int) -> list[AuthenticationResult]:
+    """Return `results` without those of DKIM and SPF that the sender may have written for the receiving server.
+
+    They are below the Received header of another server, and above it there are results of the same method. `start` is
+    as in `authentication_results`.
+    """
+    if len({result.header for result in results}) < 2:
+        return results
+    below = (at for at, (name, _) in enumerate(message.headers) if name == "received" and at > start)
+    foreign = next(below, len(message.headers))
+    above = {result.method for result in results if result.header < foreign} - {"dmarc"}
+    return [result for result in results if result.header < foreign or result.method not in above]
 
 
 def received_spf(message: Message, *, start: int) -> AuthenticationResult | None:

@@ -4,7 +4,9 @@ import re
 
 from spamlstm.features.domains import organisational_domain
 
-_QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
+_QUOTED, _COMMENT = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL), re.compile(r"\([^()]*\)")
+# A quoted string that is the whole value of a property: header.d="shop.example".
+_PLAIN_VALUE, _END_OF_VALUE = re.compile(r"[\w.@+-]+"), re.compile(r"[\s;]|\Z")
 # The servers of these providers have names in one domain, or without one, and write results in the name of the other:
 # p00-icloudmta-smtpin-us-west-2a-60-percent-12 and st43p00im-qukt05021701.me.com write those of dmarc.icloud.com.
 _OTHER_NAMES = {"office365.com": "outlook.com", "me.com": "icloud.com"}
@@ -14,6 +16,17 @@ _ICLOUD = re.compile(r"p\d+-icloudmta-[a-z0-9-]+")
 def without_quotes(value: str) -> str:
     """Return the value of a header without quoted strings, which contain text of the sender."""
     return _QUOTED.sub("", value) if '"' in value else value
+
+
+def with_plain_values(value: str) -> str:
+    """Return the value of a header without quotes around the values of properties that need none."""
+    return _QUOTED.sub(_plain_value, value) if '="' in value else value
+
+
+def _plain_value(quoted: re.Match[str]) -> str:
+    text = quoted.string
+    is_value = text.startswith("=", quoted.start() - 1) and _END_OF_VALUE.match(text, quoted.end())
+    return quoted[1] if is_value and _PLAIN_VALUE.fullmatch(quoted[1]) else quoted[0]
 
 
 def without_comments(value: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from spamlstm.features.authentication import received_spf
+from spamlstm.features.authentication import received_spf, without_claims
 from spamlstm.features.brands import have_brand_in_common
 from spamlstm.features.domains import ALIAS_SERVICES, FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, organisational_domain
 from spamlstm.features.route import Route
@@ -45,7 +45,7 @@ class Organisations:
         own = organisational_domain(self.recipient)
         self.own = "" if own in FREEMAIL or is_relay(self.recipient) else own
         self.route = route
-        self.results = route.results
+        self.results = without_claims(message, route.results, start=route.start)
         if not any(result.method == "spf" for result in self.results):
             spf = received_spf(message, start=route.start)
             self.results = [*self.results, spf] if spf else self.results

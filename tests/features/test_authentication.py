@@ -79,6 +79,22 @@ def test_a_forged_result_does_not_hide_a_failure():
         assert results(RECEIVED, forged, failed)["dmarc"] == "fail"
 
 
+def test_a_result_below_the_hop_of_the_sender_does_not_hide_a_failure():
+    """A result that is forged in the name of the receiving server does not count beside a genuine one."""
+    failed = OWN + "dkim=fail header.d=northbay-bank.example; spf=fail smtp.mailfrom=northbay-bank.example"
+    found = results(RECEIVED, failed, INNER, f"{OWN}{DKIM}; {SPF}")
+    assert (found["dkim"], found["spf"]) == ("fail", "fail")
+
+
+def test_quoted_values():
+    """The domain in quotes is the domain, and quotes in the sender's address hide nothing and prove nothing."""
+    quoted = f'{OWN}dkim=pass header.d="northbay-bank.example"; spf=pass smtp.mailfrom="a@northbay-bank.example"'
+    assert results(RECEIVED, f'{quoted}; dmarc=pass header.from="northbay-bank.example"') == GENUINE
+    local = r'"x\" ; dkim=pass header.d=northbay-bank.example \""@evil.example'
+    assert results(RECEIVED, f"{OWN}spf=pass smtp.mailfrom={local}")["dkim"] == "absent"
+    assert results(RECEIVED, f'{OWN}dkim=pass header.d="northbay-bank.example"@evil.example')["dkim"] == "pass"
+
+
 @pytest.mark.parametrize(
     ("domains", "sign"),
     [

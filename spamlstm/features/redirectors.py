@@ -78,7 +78,9 @@ def _target(rule: _Rule, path: str) -> str:
     query = path.partition("?")[2].partition("#")[0]
     if not rule.parameters:
         return _absolute(unquote(query))
-    values = dict(pair.partition("=")[::2] for pair in reversed(_PAIR_END.split(query)))
+    values = {
+        name.lower(): value for name, _, value in (pair.partition("=") for pair in reversed(_PAIR_END.split(query)))
+    }
     value = next((values[name] for name in rule.parameters[:2] if values.get(name)), "")
     if rule.way == "defense2":
         return _absolute(unquote(value.replace("-", "%").replace("_", "/")))

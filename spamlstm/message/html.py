@@ -32,7 +32,9 @@ _LEADING = (
     r"a[href], a[xlink\:href], area[href], form, input[type=password], img, button[formaction], input[formaction], "
     "base[href], meta[http-equiv=refresh i]"
 )
-_LINKING = ("a", "area", "form", "button", "input", "base", "meta")
+# Rare elements with links. They are searched for only in pages that have them, because each selector takes time.
+_RARE = ", iframe[src], a[onclick], button[onclick], input[onclick]"
+_LINKING = ("a", "area", "form", "button", "input", "base", "meta", "iframe")
 # Attributes with the target of a link. Links in SVG have the last one.
 _TARGETS = ("href", "action", "formaction", "xlink:href")
 _MAX_URL = 2_000
@@ -49,7 +51,14 @@ _FOR_OUTLOOK = re.compile(
 )
 # Beside a page of at least this number of words, text that only some programs show does not count.
 _FEW_WORDS = 40
-_REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
+_REFRESH = re.compile(r"\s*+[\d.]*+\s*+(?:[;,]?\s*+url\s*+=|[;,])\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
+# The target that a script of a page opens. Browsers run it in a page that is attached to a message.
+_OPENED = re.compile(
+    r"(?:\blocation(?:\.href)?\s*+=|\blocation\.(?:assign|replace)\s*+\(|\bwindow\.open\s*+\()\s*+([\"'])([^\"']++)\1"
+)
+_WEB = re.compile(r"(?:https?:|[/\\]{2})", re.IGNORECASE)
+# Buttons whose text is an attribute, and the most characters of it that are read.
+_BUTTONS, _MAX_BUTTON = "input[type=submit i], input[type=button i], input[type=reset i]", 300
 _URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
 _ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
 # An option of lexbor that sends no events to scripts. With events, lexbor searches again for the selected option of a
@@ -136,7 +145,11 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bo
         prepare_svg(tree)
     if b"bdo" in low or b"-override" in low:
         mark_reversed(tree, texts, budget)
-    leading = [(node.tag, node) for node in tree.css(_LEADING)]
+    if b"<input" in low:
+        for node in tree.css(_BUTTONS)[:MAX_LINKS]:
+            node.insert_child(f" {(node.attributes.get('value') or '')[:_MAX_BUTTON]} ")
+    rare = b"onclick" in low or b"<iframe" in low
+    leading = [(node.tag, node) for node in tree.css(_LEADING + _RARE if rare else _LEADING)]
     linking = [node for tag, node in leading if tag in _LINKING][:MAX_LINKS]
     budget.spend(len(linking) * low.count(b"<") * _PER_LINK)
     links = tuple(_links(linking, budget))
@@ -209,6 +222,12 @@ def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
             continue
         if node.tag == "meta":
             url = match[1] if (match := _REFRESH.match(attributes.get("content") or "")) else ""
+        elif node.tag == "iframe":
+            source = (attributes.get("src") or "").strip()
+            url = source if _WEB.match(source) else ""
+        elif not url or url[0] == "#":
+            opened = _OPENED.search((attributes.get("onclick") or "")[:_MAX_URL])
+            url = opened[2] if opened else url
         if url and url[0] != "#":
             text = node.text(deep=True)
             budget.spend(len(text))

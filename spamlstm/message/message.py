@@ -30,6 +30,8 @@ _PIECE = re.compile(r'\\.?|["()]|[^\\"()]++', re.DOTALL)
 _NOT_LOCAL = re.compile(r"[\s<>\"(),:;@\\]")
 # The first line ends in a carriage return alone, and another header line follows.
 _CARRIAGE_RETURNS = re.compile(rb"[^\r\n]++\r(?:[ \t]|[!-9;-~]{1,256}[ \t]*+:)")
+# Spaces that are allowed around the @ in angle brackets.
+_SPACED_AT = re.compile(r"(?<=[^\s<>\",])[ \t]{0,8}@[ \t]{0,8}(?=[^\s<>\",])")
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 
@@ -105,6 +107,7 @@ def address(value: str) -> str:
     if '"@' in value or ")@" in value or "@(" in value:
         return next(iter(addresses(value)), "")
     bracketed = value.rfind("<")
+    value = _without_spaces(value, bracketed)
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
     return match[0].lower().strip(".'") if match else ""
 
@@ -117,10 +120,18 @@ def addresses(value: str) -> tuple[str, ...]:
     found = []
     for mailbox in _unquoted(value[:MAX_VALUE]).replace(";", ",").split(","):
         bracketed = mailbox.rfind("<")
+        mailbox = _without_spaces(mailbox, bracketed)  # noqa: PLW2901
         match = (bracketed >= 0 and _LISTED.search(mailbox, bracketed)) or _LISTED.search(mailbox)
         if match:
             found.append(match[0].lower().strip(".'"))
     return tuple(found)
+
+
+def _without_spaces(value: str, bracketed: int) -> str:
+    """Return a mailbox without spaces around the @ of the address in angle brackets, which begin at `bracketed`."""
+    if bracketed < 0 or ("@ " not in value and " @" not in value):
+        return value
+    return value[:bracketed] + _SPACED_AT.sub("@", value[bracketed:])
 
 
 def _unquoted(value: str) -> str:

@@ -1,10 +1,13 @@
 """The text of the parts of a message: which parts mail programs show, and what each of them shows."""
 
+import binascii
 import re
 from collections.abc import Sequence
 from enum import Enum
 from itertools import islice
 from typing import NamedTuple
+
+from spamlstm.message.charset import decode
 
 
 class PartKind(Enum):
@@ -102,6 +105,12 @@ _DATA_PAGE = re.compile(rb"\s*+<(?:!doctype html|html|head|body|table|div|meta|p
 _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")
 _MAX_CALENDAR_LINES = 100
+# A property of vCalendar 1.0 in quoted-printable, whose line ends are folded behind a `=`.
+_QUOTED_PRINTABLE = re.compile(
+    r"(?im)^([A-Z-]++)(?=;)(?=[^:\n]*+:)(?=[^:\n]*?\bQUOTED-PRINTABLE\b)([^:\n]*+):((?>[^\n]*=\r?\n)*+[^\n]*+)"
+)
+_SOFT_FOLD = re.compile(r"=\r?\n[ \t]")
+_CHARSET = re.compile(r";CHARSET=\"?([\w.:-]++)", re.IGNORECASE)
 _ENRICHED_TAG = re.compile(r"<param>[^<]{0,200}</param>|</?[a-z][a-z-]{0,40}>", re.IGNORECASE)
 # The fewest words of a letter beside which other text is secondary. With fewer, a spammer would need only a sentence
 # above an attachment with the spam (docs/decisions/0036-the-letter-first.md).
@@ -147,7 +156,11 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
 def calendar_text(source: str) -> str:
     """Return the text of an invitation that mail programs show: title, description, place, organiser and links."""
     lines = []
-    for match in _CALENDAR_LINE.finditer(_FOLD.sub("", source)):
+    is_quoted = "quoted-printable" in source.lower()
+    source = _FOLD.sub("", _SOFT_FOLD.sub("=\n", source) if is_quoted else source)
+    if is_quoted:
+        source = _QUOTED_PRINTABLE.sub(_unquoted, source)
+    for match in _CALENDAR_LINE.finditer(source):
         name, value = match[1].upper(), _unescaped(match[3].strip())
         if name == "ORGANIZER":
             common_name = _COMMON_NAME.search(match[2])
@@ -158,6 +171,14 @@ def calendar_text(source: str) -> str:
         if len(lines) == _MAX_CALENDAR_LINES:
             break
     return "\n".join(dict.fromkeys(lines))
+
+
+def _unquoted(line: re.Match[str]) -> str:
+    """Return a property of vCalendar 1.0 without the encoding of its value."""
+    name, parameters, value = line.groups()
+    charset = _CHARSET.search(parameters)
+    text, _ = decode(binascii.a2b_qp(value.encode("utf-8", "replace")), charset[1] if charset else "utf-8")
+    return f"{name}:" + text.replace("\r", "").replace("\n", "\\n")
 
 
 def calendar_page(source: str) -> str:

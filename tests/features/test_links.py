@@ -57,6 +57,10 @@ def hosts_of(message: Message) -> list[str]:
         f'<svg><a xlink:href="{EVIL}"><text>Open</text></a></svg>',
         f'<svg><a href="{EVIL}"><text>Open</text></a></svg>',
         f'<meta http-equiv="refresh" content="0;url={EVIL}"><a href="#">Open</a>',
+        f'<meta http-equiv="refresh" content="1;{EVIL}"><a href="#">Open</a>',
+        f'<iframe src="{EVIL}"></iframe><p>Open</p>',
+        f"<a href=# onclick=\"location='{EVIL}'\">Open</a>",
+        f"<button onclick=\"window.location.href = '{EVIL}'\">Open</button>",
         f"<meta http-equiv=Refresh content=\"5; URL='{EVIL}'\">",
         '<base href="https://evil-host.example.com/a/"><a href="x.html">Open</a>',
         '<base href="https:\\\\evil-host.example.com"><a href="/x.html">Open</a>',
@@ -99,6 +103,11 @@ def test_an_odd_link(url, odd):
     [
         ("https://www.google.com/url?q=https%3A%2F%2Facct-verify.example.com%2Fl&sa=D", "acct-verify.example.com"),
         ("https://www.google.de/url?sa=t&url=https://acct-verify.example.com/", "acct-verify.example.com"),
+        ("HTTPS://WWW.GOOGLE.COM/URL?Q=https%3A%2F%2Facct-verify.example.com%2Fl", "acct-verify.example.com"),
+        ("https://www.google.com/travel/clk?pcurl=https%3A%2F%2Facct-verify.example.com", "acct-verify.example.com"),
+        ("https://ad.doubleclick.net/ddm/clk/1;2;3?https://acct-verify.example.com/l", "acct-verify.example.com"),
+        ("https://www.pinterest.com/offsite/?url=https%3A%2F%2Facct-verify.example.com", "acct-verify.example.com"),
+        ("https://www.tiktok.com/link/v2?target=https%3A%2F%2Facct-verify.example.com", "acct-verify.example.com"),
         ("https://www.google.com/amp/s/acct-verify.example.com/x", "acct-verify.example.com"),
         ("https://a-b.cdn.ampproject.org/c/s/acct-verify.example.com/x", "acct-verify.example.com"),
         ("https://l.facebook.com/l.php?u=https%3A%2F%2Facct-verify.example.com&h=AT1", "acct-verify.example.com"),
@@ -166,6 +175,8 @@ def test_nested_redirectors():
         "https://lnkd.in/abc",
         "https://t.co/abc",
         "https://acct-verify.pages.dev/",
+        "https://assets-eur.mkt.dynamics.com/0f5b/digitalassets/standaloneforms/1",
+        "https://www.baidu.com/link?url=abcdef",
     ],
 )
 def test_an_open_host(url):
@@ -185,7 +196,17 @@ def test_shared_domains(url):
 
 
 @pytest.mark.parametrize(
-    "host", ["lanternbooks.us5.list-manage.com", "u221.ct.sendgrid.net", "x.mailchimpapp.net", "trk.klclick3.com"]
+    "host",
+    [
+        "lanternbooks.us5.list-manage.com",
+        "u221.ct.sendgrid.net",
+        "x.mailchimpapp.net",
+        "trk.klclick3.com",
+        "abc.r.sp1-brevo.net",
+        "mkto-sj180011.com",
+        "t1.emailsys1a.net",
+        "clt1.benchurl.com",
+    ],
 )
 def test_a_newsletter_of_a_mail_service(host):
     """Links and images of a newsletter lead to its mail service, which is neither foreign nor lying."""

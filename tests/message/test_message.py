@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spamlstm.features.render import render
 from spamlstm.message import headers, mime
-from spamlstm.message.message import Message, address, display_name, parse_message
+from spamlstm.message.message import Message, address, addresses, display_name, parse_message
 
 TOP = b"From: Ann <ann@example.org>\nSubject: beans\nMIME-Version: 1.0\n"
 LETTER = (
@@ -315,3 +315,10 @@ class TestBody:
         first = message_from_bytes(raw).get_payload()[0]
         assert parse_message(raw).plain.strip("\n") == first.get_payload(decode=True).decode().strip("\n")
         assert [part.name for part in parse_message(raw).attachments] == ["a b.pdf"]
+
+
+def test_spaces_around_the_at():
+    """Spaces around the @ of an address in angle brackets are allowed, and an @ in a name is no address."""
+    assert addresses("Jo <jo @ example.net>") == ("jo@example.net",)
+    assert address("Jo <jo @ example.net>") == "jo@example.net"
+    assert addresses("Jo @ Work <jo@example.net>") == ("jo@example.net",)

@@ -272,3 +272,17 @@ def policy() -> Policy:
     from spamlstm.config import Thresholds
 
     return Policy(Thresholds(ham=0.2, spam=0.98))
+
+
+def test_quoted_printable_of_old_invitations():
+    """Values of vCalendar in quoted-printable are decoded, also those folded behind a `=`."""
+    event = "SUMMARY;ENCODING=QUOTED-PRINTABLE:You =57on\n"
+    event += "DESCRIPTION;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:a pri=\nze=0Anow"
+    message = parse_message(single("Content-Type: text/x-vcalendar", event))
+    assert message.text == "You Won\na prize\nnow"
+
+
+def test_text_of_buttons():
+    """The text of a button is read, whether it is an element or an attribute of one."""
+    page = "<p>Your file</p><form><input type=submit value='Open file'><input type=text value=no></form>"
+    assert parse_message(single("Content-Type: text/html", page)).page.visible == "Your file\nOpen file"

@@ -4,7 +4,8 @@ import re
 
 from spamlstm.features.domains import organisational_domain
 
-_QUOTED, _COMMENT = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL), re.compile(r"\([^()]*\)")
+_QUOTED = re.compile(r'(?<!\\)"((?>[^"\\]++|\\.)*+)"', re.DOTALL)
+_COMMENT = re.compile(r"\([^()]*\)")
 # A quoted string that is the whole value of a property: header.d="shop.example".
 _PLAIN_VALUE, _END_OF_VALUE = re.compile(r"[\w.@+-]+"), re.compile(r"[\s;]|\Z")
 # The servers of these providers have names in one domain, or without one, and write results in the name of the other:

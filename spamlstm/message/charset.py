@@ -4,6 +4,7 @@ import binascii
 import codecs
 import re
 import sys
+from collections.abc import Sequence
 from encodings.aliases import aliases
 from functools import lru_cache
 
@@ -21,6 +22,9 @@ _SUPERSETS = {
     "tis-620": "cp874",
     "iso2022_jp": "iso2022_jp_ext",
 }
+# The charset in the source of a page, and in how many of its first bytes it is searched for.
+_PAGE_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*+=\s*+[\"']?([\w.:-]++)", re.IGNORECASE)
+PAGE_START = 4 * 1024
 # Charset names that Python does not know: those that browsers know (https://encoding.spec.whatwg.org/#names-and-labels)
 # and some that mail has. Codecs that are missing in Python's table of aliases follow.
 _MORE_LABELS = {
@@ -301,3 +305,16 @@ def _decode_one_base64(data: bytes) -> bytes:
     if len(clean) % 4 == 1:
         clean = clean[:-1]
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+
+
+def decode_pieces(pieces: Sequence[bytes], charset: str, *, is_page: bool) -> tuple[str, bool]:
+    """Decode the pieces of one text. Return the text and whether `charset`, '' if there is none, was right.
+
+    Without `charset`, the charset that a page names counts.
+    """
+    if not charset and is_page and (named := _PAGE_CHARSET.search(pieces[0], 0, PAGE_START)):
+        codec = codec_name(named[1].decode("ascii", "replace")) or ""
+        # A page in which this can be read is not in UTF-16. Browsers read it as UTF-8.
+        return "\n".join(guess(piece, "utf-8" if codec.startswith("utf-") else codec) for piece in pieces), True
+    read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
+    return "\n".join(text for text, _ in read), not charset or all(right for _, right in read)

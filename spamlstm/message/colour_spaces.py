@@ -10,7 +10,7 @@ _Read = Callable[[str], tuple[_Colour | None, bool]]
 
 _CALL = re.compile(r"(hwb|(?:ok)?(?:lab|lch)|color|color-mix|light-dark)\((.*)\)")
 _NUMBER = re.compile(r"([-+]?(?:\d{1,9}+(?:\.\d*+)?|\.\d++))(%|deg)?")
-_NAME = re.compile(r"[a-z0-9-]++ ")
+_NAME = re.compile(r"(?<![a-z0-9-])[a-z0-9-]++ ")
 # A comma, or a parenthesis.
 _SIGN = re.compile(r"[(),]")
 _SHARE = re.compile(r" (\d{1,3}(?:\.\d*+)?)%\Z")

@@ -106,3 +106,8 @@ def _extended(text: str) -> str:
     if not quote:
         return decode(unquote_to_bytes(text))[0]
     return decode(unquote_to_bytes(rest.partition("'")[2]), charset)[0]
+
+
+def not_multipart(content: dict[str, str]) -> dict[str, str]:
+    """Return the content headers of an entity that is read as if it were no multipart."""
+    return {**content, "type": "text/plain"} if content["type"].startswith("multipart/") else content

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from spamlstm.message.boundaries import boundary_of_parts, declared_boundary, delimiters, used_boundary
-from spamlstm.message.charset import codec_name, decode, decode_words, guess
-from spamlstm.message.content_value import ENCODED
+from spamlstm.message.charset import PAGE_START, decode, decode_pieces, decode_words
+from spamlstm.message.content_value import ENCODED, not_multipart
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 from spamlstm.message.part_text import (
@@ -49,9 +49,6 @@ _OTHER_PAGES = {PartKind.OTHER_PAGE: PartKind.PLAIN, PartKind.CALENDAR: PartKind
 _PLAIN = {"type": "text/plain", "disposition": ""}
 # The header of a part of a digest without such a header (RFC 2046, section 5.1.5).
 _IN_DIGEST = ("content-type", "message/rfc822")
-# The charset in the source of a page, for a part without a charset.
-_PAGE_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*+=\s*+[\"']?([\w.:-]++)", re.IGNORECASE)
-_PAGE_START = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +178,10 @@ class MimeReader:
                         self._alternative = self.limits.alternatives
                     is_digest = multipart == "multipart/digest"
                     is_certain = content["type"] == multipart and boundary == declared
-                    outside = None if is_certain else {**_not_multipart(content), "outside": ""}
+                    outside = None if is_certain else {**not_multipart(content), "outside": ""}
                     boundaries[boundary] = _Multipart(self._alternative, self._attached, is_digest, choice, outside)
                     return (outside, start) if outside else None
-                return _not_multipart(content), start
+                return not_multipart(content), start
             mime_type = content["type"]
             if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
                 return content, start
@@ -204,7 +201,7 @@ class MimeReader:
         attached = content["disposition"] == "attachment" or (bool(name) and not mime_type.startswith("text/"))
         kind = part_kind(content, name, attached=attached)
         if kind is PartKind.CARD or (mime_type == "application/octet-stream" and not name):
-            most = min(end, start + _PAGE_START)
+            most = min(end, start + PAGE_START)
             kind = kind_by_content(kind, decoded_pieces(self.raw, start, most, content.get("transfer", ""), {})[0])
         if kind is PartKind.SIGNED and self._signed(content, name, start, end):
             return
@@ -275,15 +272,8 @@ class MimeReader:
             return
         pieces = decoded_pieces(self.raw, start, end, content.get("transfer", ""), self.defects)
         self.limits.text -= sum(map(len, pieces))
-        charset = content.get("charset", "")
-        if not charset and kind is PartKind.PAGE and (named := _PAGE_CHARSET.search(pieces[0], 0, _PAGE_START)):
-            codec = codec_name(named[1].decode("ascii", "replace")) or ""
-            # A page in which this can be read is not in UTF-16. Browsers read it as UTF-8.
-            read = [(guess(piece, "utf-8" if codec.startswith("utf-") else codec), True) for piece in pieces]
-        else:
-            read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
-        text = "\n".join(text for text, _ in read)
-        if charset and not all(right for _, right in read):
+        text, is_right = decode_pieces(pieces, content.get("charset", ""), is_page=kind is PartKind.PAGE)
+        if not is_right:
             self.defects["wrong charset"] = None
         if "\0" in text:
             self.defects["NUL in text"] = None
@@ -357,8 +347,3 @@ class MimeReader:
 def _shortened(name: str) -> str:
     """Return the beginning and the end of a long name. The ending says what the file is."""
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME // 2] + name[-(_MAX_NAME // 2) :]
-
-
-def _not_multipart(content: dict[str, str]) -> dict[str, str]:
-    """Return the content headers of an entity that is read as if it were no multipart."""
-    return {**content, "type": "text/plain"} if content["type"].startswith("multipart/") else content

@@ -14,6 +14,7 @@ from spamlstm.message.page import tidy
 _CLOSED = re.compile(rb"<d(?:ialog|atalist)(?![^\s/>])|\spopover(?![^\s/>=])|\spopover=")
 _CLOSED_ELEMENTS = "dialog:not([open]), datalist, [popover]"
 _NEVER_SHOWN = re.compile(rb"<(?:template|noframes|noembed)(?![^\s/>])")
+_START_TAG = re.compile(r"\A<[^>]*+>")
 _SHOWN_INPUTS = frozenset(("", "text", "button", "submit", "reset", "email", "search", "tel", "url", "number"))
 _CONTENT = re.compile(r"content\s*+:\s*+(?:\"([^\"\n]{20,4000})\"|'([^'\n]{20,4000})')", re.IGNORECASE)
 # Shorter texts besides a page say nothing of their own: names of pictures, labels of buttons.
@@ -35,7 +36,7 @@ def never_shown(tree: Any, low: bytes) -> str:
         return ""
     nodes = tree.css("template, noframes, noembed")
     # The content of a template is no child of it, so its source is read.
-    return "\n".join([re.sub(r"\A<[^>]*+>", "", (node.html or "")[: _MAX_LENGTH * 5]) for node in nodes[:_MOST]])
+    return "\n".join([_START_TAG.sub("", (node.html or "")[: _MAX_LENGTH * 5]) for node in nodes[:_MOST]])
 
 
 def outside_text(tree: Any, sheets: Iterable[str], visible: str) -> str:

@@ -29,7 +29,7 @@ _DECODED_TEXT = re.compile(
 _SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
 # A text that consists of base64 only, and the beginning of text that was decoded from it.
 _BASE64_FIRST = re.compile(rb"\s*+[A-Za-z0-9+/]{40}")
-_BASE64_ONLY = re.compile(rb"\s*+(?>[A-Za-z0-9+/]{40,}+\s++)*+(?:[A-Za-z0-9+/]++={0,2}+\s*+)?+\Z")
+_BASE64_ONLY = re.compile(rb"\s*+(?>[A-Za-z0-9+/]{40,}+\s++)*+(?>[A-Za-z0-9+/]++={0,2}+\s*+)?+\Z")
 _ONLY_TEXT = re.compile(
     rb"(?:(?>[\t-\r\x1b -~]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2})++"
     rb"|[\t-\r -~\xc0-\xff]++)[\x80-\xff]{0,3}\Z"

@@ -45,7 +45,6 @@ _WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2
 # The section with the fingerprint of the headers. Its letters are not words.
 _TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
 # The section with the hosts to which links lead.
-_HOSTS = re.compile(r"⟦hosts⟧(.*?)⟦files⟧", re.DOTALL)
 
 
 class CauseKind(StrEnum):
@@ -175,7 +174,8 @@ def _cause(candidate: _Candidate, contribution: float) -> Cause:
 def _candidates(windows: Sequence[str]) -> list[_Candidate]:
     """Return the distinct candidates: facts, the fingerprint of the headers, then words and hosts as in the text."""
     found: dict[_Candidate, None] = {}
-    hosts = {word for window in windows if (section := _HOSTS.search(window)) for word in _words(section[1])}
+    sections = (window.partition("⟦hosts⟧")[2].partition("⟦files⟧")[0] for window in windows)
+    hosts = {word for section in sections for word in _words(section)}
     for window in windows:
         found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
         if trace := _TRACE.search(window):

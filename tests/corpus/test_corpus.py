@@ -206,7 +206,9 @@ def test_folder_sorted_by_label(tmp_path: Path) -> None:
     (tmp_path / "ham/deep/cmds").write_bytes(b"mv a b\n")
     os.mkfifo(tmp_path / "ham/deep/pipe")
     (tmp_path / "ham/deep/loop").symlink_to(tmp_path / "ham")
-    (tmp_path / "spam/old").write_bytes(b"From a Mon Jan  1 00:00:00 2024\n" + mail(6) + b"\nFrom b 1:02\n" + mail(7))
+    (tmp_path / "spam/old").write_bytes(
+        b"From a Mon Jan  1 00:00:00 2024\n" + mail(6) + b"\nFrom b 1:02 2024\n" + mail(7)
+    )
     found = {one.id: one for one in labelled_mail.read_labelled(tmp_path)}
     assert set(found) == {"ham/deep/er/1.eml", "ham/box/cur/2:2,S", "ham/box/.Sub/new/4", "spam/old#1", "spam/old#2"}
     assert {one.source for one in found.values()} == {tmp_path.name}

@@ -13,7 +13,7 @@ OTHER = WORDS.replace("word", "other") + " and more"
     "source",
     [
         f"<p>Hello</p><img src=a.png alt='{WORDS}'>",
-        f"<p>Hello</p><input readonly value='{WORDS}'><input type=submit value=more>",
+        f"<p>Hello</p><input readonly value='{WORDS}'>",
         f"<style>p:after{{content:'{WORDS}'}}</style><p>Hello</p>",
         f"<p>Hello</p><iframe srcdoc='&lt;p&gt;{WORDS}&lt;/p&gt;'></iframe>",
     ],

@@ -229,7 +229,9 @@ def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
             odd.append("spaced")
         if joined >= _MANY:
             text = _APART_SHORT.sub(_joined, text)
-    may_be_barred = b"/a/a/a/" in shape or (not text.isascii() and len(_FOREIGN_BAR.findall(foreign(text))) > 2 * _MANY)
+    # Few texts have the three signs of each long word.
+    signs = text.count("/") + text.count("|") + (0 if text.isascii() else len(_FOREIGN_BAR.findall(foreign(text))))
+    may_be_barred = signs > 3 * _MANY and (b"/a/a/a/" in shape or not text.isascii())
     if may_be_barred and len({word[0] for word in _BARRED_LONG.finditer(text)}) > _MANY:
         text = _BARRED_SHORT.sub(_joined, _BARRED_LONG.sub(_joined, text))
         odd.append("spaced")

@@ -4,7 +4,8 @@ import re
 
 from spamlstm.features.domains import organisational_domain
 
-_QUOTED = re.compile(r'(?<!\\)"((?>[^"\\]++|\\.)*+)"', re.DOTALL)
+# A quoted string, with escaped quotes. Without an end, it is ordinary text, and is not searched again.
+_QUOTED = re.compile(r'"([^"\\]*+(?>\\.[^"\\]*+)*+)("?)', re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 # A quoted string that is the whole value of a property: header.d="shop.example".
 _PLAIN_VALUE, _END_OF_VALUE = re.compile(r"[\w.@+-]+"), re.compile(r"[\s;]|\Z")
@@ -16,7 +17,7 @@ _ICLOUD = re.compile(r"p\d+-icloudmta-[a-z0-9-]+")
 
 def without_quotes(value: str) -> str:
     """Return the value of a header without quoted strings, which contain text of the sender."""
-    return _QUOTED.sub("", value) if '"' in value else value
+    return _QUOTED.sub(lambda quoted: "" if quoted[2] else quoted[0], value) if '"' in value else value
 
 
 def with_plain_values(value: str) -> str:
@@ -26,7 +27,7 @@ def with_plain_values(value: str) -> str:
 
 def _plain_value(quoted: re.Match[str]) -> str:
     text = quoted.string
-    is_value = text.startswith("=", quoted.start() - 1) and _END_OF_VALUE.match(text, quoted.end())
+    is_value = quoted[2] and text.startswith("=", quoted.start() - 1) and _END_OF_VALUE.match(text, quoted.end())
     return quoted[1] if is_value and _PLAIN_VALUE.fullmatch(quoted[1]) else quoted[0]
 
 

@@ -23,6 +23,8 @@ _TO = re.compile(r"(?<!\S)\+0(?!\S)")
 # words are this share of its words or more.
 _FEWEST_DIGITS, _FEWEST_WORDS, _LEAST_SHARE = 4, 8, 1 / 3
 _MOST_CODES = 1 / 8
+# A text with more words than this for each of these digits is not searched for such words, which takes longer.
+_MOST_WORDS = 8
 
 
 def without_leet(text: str) -> str:
@@ -37,7 +39,8 @@ def without_leet(text: str) -> str:
 
 def _is_leet(text: str) -> bool:
     """Return whether most of the words with digits in a text, and many of all words, are in leet."""
-    if len(_DIGIT.findall(text)) < _FEWEST_DIGITS:
+    digits = len(_DIGIT.findall(text))
+    if digits < _FEWEST_DIGITS or digits * _MOST_WORDS < text.count(" "):
         return False
     found = len(_WORD.findall(text))
     if found < _FEWEST_WORDS or found < _LEAST_SHARE * len(text.split()):

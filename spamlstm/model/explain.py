@@ -174,8 +174,7 @@ def _cause(candidate: _Candidate, contribution: float) -> Cause:
 def _candidates(windows: Sequence[str]) -> list[_Candidate]:
     """Return the distinct candidates: facts, the fingerprint of the headers, then words and hosts as in the text."""
     found: dict[_Candidate, None] = {}
-    sections = (window.partition("⟦hosts⟧")[2].partition("⟦files⟧")[0] for window in windows)
-    hosts = {word for section in sections for word in _words(section)}
+    hosts = {word for window in windows for word in _words(_hosts(window))}
     for window in windows:
         found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
         if trace := _TRACE.search(window):
@@ -184,6 +183,12 @@ def _candidates(windows: Sequence[str]) -> list[_Candidate]:
         for word in _words(_TRACE.sub("", window)):
             found[CauseKind.HOST if word in hosts else CauseKind.WORD, word] = None
     return list(found)[:MOST_CANDIDATES]
+
+
+def _hosts(window: str) -> str:
+    """Return the section of the hosts, which ends at the section of the files."""
+    before, mark, _ = window.partition("⟦files⟧")
+    return before.partition("⟦hosts⟧")[2] if mark else ""
 
 
 def _words(text: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ def without_claims(message: Message, results: list[AuthenticationResult], *, sta
     They are below the Received header of another server, and above it there are results of the same method. `start` is
     as in `authentication_results`.
     """
-    if len({result.header for result in results}) < 2:
+    if len(results) < 2 or len({result.header for result in results}) < 2:
         return results
     below = (at for at, (name, _) in enumerate(message.headers) if name == "received" and at > start)
     foreign = next(below, len(message.headers))

@@ -229,10 +229,7 @@ def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
             odd.append("spaced")
         if joined >= _MANY:
             text = _APART_SHORT.sub(_joined, text)
-    # Few texts have the three signs of each long word.
-    signs = text.count("/") + text.count("|") + (0 if text.isascii() else len(_FOREIGN_BAR.findall(foreign(text))))
-    may_be_barred = signs > 3 * _MANY and (b"/a/a/a/" in shape or not text.isascii())
-    if may_be_barred and len({word[0] for word in _BARRED_LONG.finditer(text)}) > _MANY:
+    if _has_bars(text, shape) and len({word[0] for word in _BARRED_LONG.finditer(text)}) > _MANY:
         text = _BARRED_SHORT.sub(_joined, _BARRED_LONG.sub(_joined, text))
         odd.append("spaced")
     # `a0` is rare, and a search for a needle that ends in a rare character is fast.
@@ -242,6 +239,13 @@ def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
             text = plain
             odd.append("leet")
     return text, odd
+
+
+def _has_bars(text: str, shape: bytes) -> bool:
+    """Return whether a text has the three bars of each of several long words, which few texts have."""
+    if text.isascii():
+        return b"/a/a/a/" in shape and text.count("/") + text.count("|") > 3 * _MANY
+    return text.count("/") + text.count("|") + len(_FOREIGN_BAR.findall(foreign(text))) > 3 * _MANY
 
 
 def _joined(match: re.Match[str]) -> str:

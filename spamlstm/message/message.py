@@ -107,7 +107,8 @@ def address(value: str) -> str:
     if '"@' in value or ")@" in value or "@(" in value:
         return next(iter(addresses(value)), "")
     bracketed = value.rfind("<")
-    value = _without_spaces(value, bracketed)
+    if "@ " in value or " @" in value:
+        value = _without_spaces(value, bracketed)
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
     return match[0].lower().strip(".'") if match else ""
 
@@ -129,7 +130,7 @@ def addresses(value: str) -> tuple[str, ...]:
 
 def _without_spaces(value: str, bracketed: int) -> str:
     """Return a mailbox without spaces around the @ of the address in angle brackets, which begin at `bracketed`."""
-    if bracketed < 0 or ("@ " not in value and " @" not in value):
+    if bracketed < 0:
         return value
     return value[:bracketed] + _SPACED_AT.sub("@", value[bracketed:])
 

@@ -7,7 +7,7 @@ from clients import moved
 from imap_account import CuttingProxy, served
 from watching import until
 
-from spamlstm.daemon.imap import account as account_module
+from spamlstm.daemon.imap import account_work
 
 pytestmark = [
     pytest.mark.peers,
@@ -49,7 +49,7 @@ def test_new_mail_is_found_by_asking(server, tiny, tmp_path, kind):
 @pytest.mark.parametrize("kind", [CuttingProxy, WithoutIdle])
 def test_all_folders_are_visited_between_questions(server, tiny, tmp_path, kind, monkeypatch):
     """Questions for new mail do not delay the visits of the other folders, from which moves are learned."""
-    monkeypatch.setattr(account_module, "RENEW_SECONDS", (0.5, 0.6))
+    monkeypatch.setattr(account_work, "RENEW_SECONDS", (0.5, 0.6))
     with (
         kind(server.port) as proxy,
         served(server, tmp_path / "state", tiny, port=proxy.port, check_seconds=0.1) as account,

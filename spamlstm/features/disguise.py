@@ -44,9 +44,9 @@ _FORMS = re.compile("[\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149]")
 # From this number of disguised words, all letters of a text are suspect.
 _MANY = 3
 
-# Letters in pictures. Two adjacent regional indicators are a flag.
 # Letters in brackets count numbered points, so they are letters of words only side by side.
 _BRACKETED = re.compile("[\u249c-\u24b5\U0001f110-\U0001f129]{2}")
+# Letters in pictures. Two adjacent regional indicators are a flag.
 _PICTURE = re.compile("[\U0001ccd6-\U0001ccef\U0001f150-\U0001f169\U0001f170-\U0001f189\U0001f1e6-\U0001f1ff]")
 _FLAG_LETTER = re.compile("(?<![\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff](?![\U0001f1e6-\U0001f1ff])")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"

@@ -316,8 +316,5 @@ def decode_pieces(pieces: Sequence[bytes], charset: str, *, is_page: bool) -> tu
         codec = codec_name(named[1].decode("ascii", "replace")) or ""
         # A page in which this can be read is not in UTF-16. Browsers read it as UTF-8.
         return "\n".join(guess(piece, "utf-8" if codec.startswith("utf-") else codec) for piece in pieces), True
-    if len(pieces) == 1:
-        text, is_right = decode(pieces[0], charset)
-        return text, is_right or not charset
-    read = [decode(piece, charset, cut=True) for piece in pieces]
+    read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
     return "\n".join(text for text, _ in read), not charset or all(right for _, right in read)

@@ -183,7 +183,7 @@ class MimeReader:
                     return (outside, start) if outside else None
                 return not_multipart(content), start
             mime_type = content["type"]
-            if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
+            if mime_type != "message/rfc822" or content.get("transfer") in ENCODED:
                 return content, start
             self._alternative = 0
             self._attached = True

@@ -100,7 +100,7 @@ def _part(match: re.Match[str]) -> SelectorPart | None:
         if len(states) > _MAX_STATES:
             return None
         for state in states:
-            if not _read_state(state[1:].lower() if "not(" not in state.lower() else state[1:], positions, refused):
+            if not _read_state(state[1:], positions, refused):
                 return None
         if ":root" in (state.lower() for state in states):
             tag = tag or "html"
@@ -116,8 +116,8 @@ def _part(match: re.Match[str]) -> SelectorPart | None:
 def _read_state(state: str, positions: list[tuple[int, int, int]], refused: list[SelectorPart]) -> bool:
     """Add what a state requires to `positions` or `refused`, and return whether it can be read."""
     name, _, inside = state.partition("(")
-    inside = inside.removesuffix(")")
-    if name.lower() == "not":
+    name, inside = name.lower(), inside.removesuffix(")")
+    if name == "not":
         if inside.count(",") >= _MAX_STATES:
             return False
         for selector in inside.split(","):
@@ -132,7 +132,7 @@ def _read_state(state: str, positions: list[tuple[int, int, int]], refused: list
     if not name.startswith("nth"):
         positions += [(of_tag + end, 0, 1) for end in (0, 1) if not name.startswith(("last", "first")[end])]
         return True
-    inside = "".join(inside.split())
+    inside = "".join(inside.lower().split())
     numbers = _NUMBERS.fullmatch({"odd": "2n+1", "even": "2n"}.get(inside, inside))
     if numbers is None:
         return False

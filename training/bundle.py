@@ -70,11 +70,13 @@ def write(
 ) -> WrittenBundle:
     """Write a complete bundle into the empty folder `into`. DataError if ONNX and PyTorch disagree.
 
-    `how` says in words which network classified the messages of `left`.
+    `how` says in words which network classified the messages of `left`. The figures count all of these, the
+    calibration only those of `calibrate.distinct`.
     """
     vocabulary.save(into / bundles.TOKENIZER)
-    calibration = calibrate.calibrate(left)
-    thresholds = calibrate.thresholds(left, calibration, job.costs)
+    counted = calibrate.distinct(left)
+    calibration = calibrate.calibrate(counted)
+    thresholds = calibrate.thresholds(counted, calibration, job.costs)
     sample = _sample(data, vocabulary, part, job)
     exported = write_network(network, sample, calibration=calibration, thresholds=thresholds, slim=job.slim, into=into)
     metrics = {"left_out": _left_out(left, calibration, thresholds), "left_out_note": how}

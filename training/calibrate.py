@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +28,34 @@ HIGHEST = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Logits of messages from sources that the network was not trained on: aligned arrays."""
+    """Logits of messages from sources that the network was not trained on: aligned arrays.
+
+    `group` numbers the groups of near-duplicates, and `mislabelled` marks labels that are known to be wrong.
+    """
 
     source: NDArray[np.str_]
     spam: Bools
     logits: Floats
+    group: NDArray[np.int64]
+    mislabelled: Bools
+
+    def __getitem__(self, chosen: NDArray[np.int64] | Bools) -> "LeftOut":
+        return LeftOut(*(getattr(self, one.name)[chosen] for one in fields(self)))
 
 
 def join(parts: Sequence[LeftOut]) -> LeftOut:
     """Concatenate several."""
-    return LeftOut(
-        np.concatenate([part.source for part in parts]),
-        np.concatenate([part.spam for part in parts]),
-        np.concatenate([part.logits for part in parts]),
-    )
+    return LeftOut(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(LeftOut)))
+
+
+def distinct(left: LeftOut) -> LeftOut:
+    """Return the messages that a calibration counts: the first of each class in each group, none that is mislabelled.
+
+    A newsletter that two archives share, or a campaign, would otherwise count as often as there are copies.
+    """
+    right = left[~left.mislabelled]
+    _, first = np.unique(np.stack([right.group, right.spam]), axis=1, return_index=True)
+    return right[np.sort(first)]
 
 
 def calibrate(left: LeftOut) -> Calibration:
@@ -169,7 +183,7 @@ def _cheapest_below_spam(left: LeftOut, costs: Costs) -> float:
     sure = ~(left.spam & np.isin(left.source, WEAK))
     if not (left.spam & sure).any():
         sure[:] = True
-    known = LeftOut(left.source[sure], left.spam[sure], left.logits[sure])
+    known = left[sure]
     return _cheapest(-known.logits, ~known.spam, _weights(known), mistake=costs.false_negative, unsure=costs.unsure)
 
 

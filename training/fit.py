@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from . import bundle, calibrate, judging, learn, processes, run_folder, vocabula
 from .batches import Example
 from .dataset import Dataset, Limits, without_placeholders
 from .generated import is_generated, is_own
+from .label_errors import mislabelled
 from .learn import Recipe
 from .network import Judge, Network
 from .progress import silent
@@ -170,9 +171,9 @@ def _judge_fold(
         sample = evenly(np.flatnonzero(held), MOST_JUDGED)
         part = judge(data, trained.network, trained.vocabulary, sample, job)
         with replacement(kept) as out:
-            np.savez(out, source=part.source, spam=part.spam, logits=part.logits)
+            np.savez(out, **{one.name: getattr(part, one.name) for one in fields(part)})
     with np.load(kept) as saved:
-        part = calibrate.LeftOut(saved["source"], saved["spam"], saved["logits"])
+        part = calibrate.LeftOut(**saved)
     figure = one_minus_roca_pct(part.spam, part.logits)
     missed = sm_at_hm(part.spam, part.logits, 1.0)
     if figure is not None and missed is not None:
@@ -252,4 +253,5 @@ def judge(
     chosen = replace(data, rows=[data.rows[index] for index in indices])
     examples, limits = chosen.encode(vocabulary, job.limits), job.limits
     found = judging.logits(network, examples, windows=limits.windows, piece=limits.piece)
-    return calibrate.LeftOut(data.source[indices], data.spam[indices], found)
+    wrong = mislabelled(chosen)
+    return calibrate.LeftOut(data.source[indices], data.spam[indices], found, data.group[indices], wrong)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .dataset import Dataset
 from .generated import SYNTHETIC, is_disguised, is_dressed
+from .label_errors import mislabelled
 
 # The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05
@@ -28,7 +29,10 @@ class Split:
 
 
 def split(data: Dataset, *, leave_out: Collection[str] = (), left: NDArray[np.bool_] | None = None) -> Split:
-    """Split `data`, leaving out whole sources (or the messages marked in `left`). No group is in two parts."""
+    """Split `data`, leaving out whole sources (or the messages marked in `left`). No group is in two parts.
+
+    Messages with a wrong label are in neither of the parts that are learned from.
+    """
     held = np.isin(data.source, list(leave_out)) if left is None else left
     # The network must not train on a near-duplicate of a message that is left out.
     held_groups = np.unique(data.group[held])
@@ -42,7 +46,9 @@ def split(data: Dataset, *, leave_out: Collection[str] = (), left: NDArray[np.bo
     # A group that begins before the cut stays in training as a whole.
     early = np.unique(data.group[free & ~late])
     validation = late & ~np.isin(data.group, early)
-    return Split(np.flatnonzero(free & ~validation), np.flatnonzero(validation), np.flatnonzero(held))
+    right = ~mislabelled(data)
+    train = free & ~validation & right
+    return Split(np.flatnonzero(train), np.flatnonzero(validation & right), np.flatnonzero(held))
 
 
 def evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -6,9 +6,15 @@ import pytest
 from spamlstm.config import Costs
 from spamlstm.model.policy import Calibration, thresholds_from_costs
 from spamlstm.verdict import logistic
-from training.calibrate import HIGHEST, LeftOut, calibrate, join, thresholds
+from training.calibrate import HIGHEST, LeftOut, calibrate, distinct, join, thresholds
 
 COSTS = Costs()
+
+
+def _left(source, spam, logits, group=None, mislabelled=()):
+    """Return left-out mail without near-duplicates, unless `group` says otherwise."""
+    group = np.arange(len(spam)) if group is None else np.array(group)
+    return LeftOut(source, spam, logits, group, np.isin(np.arange(len(spam)), mislabelled))
 
 
 def _simulated(rng, *, scale, shift, count=40_000, source="a"):
@@ -19,7 +25,7 @@ def _simulated(rng, *, scale, shift, count=40_000, source="a"):
     chosen = np.concatenate((np.flatnonzero(spam)[:half], np.flatnonzero(~spam)[:half]))
     # Balancing the classes shifts the log-odds.
     offset = np.log((~spam).mean() / spam.mean())
-    return LeftOut(np.full(len(chosen), source), spam[chosen], logits[chosen]), shift + offset
+    return _left(np.full(len(chosen), source), spam[chosen], logits[chosen]), shift + offset
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.4, 1.5), (2.5, -2.0)])
@@ -35,7 +41,7 @@ def test_it_recovers_the_true_line(scale, shift):
 def test_separable_logits_give_a_finite_scale():
     """If no ham is above any spam, the scale stays finite."""
     spam = np.arange(20) >= 10
-    found = calibrate(LeftOut(np.full(20, "a"), spam, np.where(spam, 2.0, -2.0)))
+    found = calibrate(_left(np.full(20, "a"), spam, np.where(spam, 2.0, -2.0)))
 
     assert 0.5 < found.scale < 5
     assert abs(found.shift) < 0.01
@@ -44,7 +50,7 @@ def test_separable_logits_give_a_finite_scale():
 @pytest.mark.parametrize("spam", [True, False])
 def test_one_class_gives_the_identity(spam):
     """With one class only, the logits stay as they are."""
-    left = LeftOut(np.full(5, "a"), np.full(5, spam), np.arange(5.0))
+    left = _left(np.full(5, "a"), np.full(5, spam), np.arange(5.0))
 
     assert calibrate(left) == Calibration(1.0, 0.0)
 
@@ -77,7 +83,7 @@ def test_counting_separates_crowded_logits():
     """With ham up to 3, a logit of 4 is spam, whatever probability Platt scaling gives it."""
     rng = np.random.default_rng(1)
     ham, spam = np.minimum(rng.normal(-2, 2, 5000), 3.0), np.minimum(rng.normal(3, 2, 5000), 4.0)
-    left = LeftOut(np.full(10_000, "a"), np.arange(10_000) >= 5000, np.concatenate((ham, spam)))
+    left = _left(np.full(10_000, "a"), np.arange(10_000) >= 5000, np.concatenate((ham, spam)))
     line = calibrate(left)
 
     assert thresholds(left, line, COSTS).spam <= logistic(line.score(4.0))
@@ -92,7 +98,7 @@ def test_one_message_of_a_small_source_moves_the_threshold_little():
     found = []
     for highest in (0.0, 5.0):
         logits[-1] = highest
-        threshold = thresholds(LeftOut(source, spam, logits), Calibration(1.0, 0.0), COSTS).spam
+        threshold = thresholds(_left(source, spam, logits), Calibration(1.0, 0.0), COSTS).spam
         found.append(np.log(threshold / (1 - threshold)))
 
     assert found[0] < found[1] < found[0] + 0.5
@@ -109,7 +115,7 @@ def test_a_source_of_a_hundred_ham_messages_loses_one_at_most():
     found = []
     for highest in (2.9, 30.0):
         logits[-1] = highest
-        found.append(thresholds(LeftOut(source, spam, logits), line, COSTS).spam)
+        found.append(thresholds(_left(source, spam, logits), line, COSTS).spam)
 
     assert found == [pytest.approx(logistic(2.8), abs=1e-9)] * 2
     assert found[0] > logistic(2.8)
@@ -118,7 +124,7 @@ def test_a_source_of_a_hundred_ham_messages_loses_one_at_most():
 def test_tied_ham_stays_below_the_threshold():
     """A hundred ham messages with equal scores are not lost to a threshold at that score."""
     logits = np.concatenate((np.full(100, 3.0), np.full(100, 4.0)))
-    left = LeftOut(np.full(200, "a"), np.arange(200) >= 100, logits)
+    left = _left(np.full(200, "a"), np.arange(200) >= 100, logits)
     line = Calibration(scale=2.0, shift=0.0)
 
     assert thresholds(left, line, COSTS).spam > logistic(line.score(3.0))
@@ -129,7 +135,7 @@ def test_weakly_labelled_spam_does_not_lower_the_ham_threshold():
     rng = np.random.default_rng(4)
     sure, _ = _simulated(rng, scale=1.5, shift=0.0, count=4000)
     doubtful = [
-        LeftOut(np.full(4000, source), np.repeat([False, True], 2000), rng.normal(-2, 1, 4000))
+        _left(np.full(4000, source), np.repeat([False, True], 2000), rng.normal(-2, 1, 4000))
         for source in "lists b".split()
     ]
     calibration = calibrate(sure)
@@ -149,6 +155,21 @@ def test_a_source_with_little_ham_is_ignored(count, counts):
     spam = (np.arange(8000 + count) >= 4000) & (np.arange(8000 + count) < 8000)
     source = np.array(["a"] * 8000 + ["b"] * count)
     line = Calibration(1.0, 0.0)
-    found = thresholds(LeftOut(source, spam, logits), line, COSTS)
+    found = thresholds(_left(source, spam, logits), line, COSTS)
 
     assert (found.spam > logistic(line.score(3.5))) == counts
+
+
+def test_a_newsletter_that_two_archives_share_counts_once():
+    """Of near-duplicates of one class the first counts; ham and spam of one wording both count."""
+    left = _left(np.array(list("aabb")), np.array([False, True, False, False]), np.arange(4.0), group=[7, 7, 7, 8])
+
+    assert distinct(left).logits.tolist() == [0.0, 1.0, 3.0]
+    assert distinct(left).source.tolist() == list("aab")
+
+
+def test_a_wrong_label_does_not_count():
+    """A message with a wrong label is left out; its near-duplicate with the right label counts."""
+    left = _left(np.array(list("aaa")), np.zeros(3, bool), np.arange(3.0), group=[1, 1, 2], mislabelled=[0])
+
+    assert distinct(left).logits.tolist() == [1.0, 2.0]

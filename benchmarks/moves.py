@@ -31,7 +31,7 @@ from tracked_maildir import TrackedMaildir
 from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
 from spamlstm.learning.label import Label
-from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.content_id import content_id, former_content_ids
 from spamlstm.maildir.junk_folder import create_folder
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
@@ -155,7 +155,7 @@ def copies(folder: Path, _arguments: argparse.Namespace) -> None:
 
 def ids(_folder: Path, arguments: argparse.Namespace) -> None:
     mail = [one.raw for one in read_mail(arguments.archive, most=3000)]
-    for name, function in (("content id", content_id), ("former", former_content_id)):
+    for name, function in (("content id", content_id), ("former", former_content_ids)):
         took = []
         for _ in range(3):
             began = time.process_time()

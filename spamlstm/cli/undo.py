@@ -37,7 +37,7 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import UnreadableAct
 from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name, message_id_hash
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
-from spamlstm.maildir.content_id import content_id, former_content_id, is_content_id
+from spamlstm.maildir.content_id import content_id, former_content_ids, is_content_id
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
@@ -199,7 +199,7 @@ def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMai
         return _Named(found, b"", "")
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)
-    return _Named((content_id(raw), former_content_id(raw)), b"", "")
+    return _Named((content_id(raw), *former_content_ids(raw)), b"", "")
 
 
 def _is_named(act: AccountAct, named: _Named | None) -> bool:

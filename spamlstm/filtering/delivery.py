@@ -10,7 +10,7 @@ from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir import message_file
-from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.content_id import content_id, former_content_ids
 from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.file_evidence import FileEvidence
 from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
@@ -95,7 +95,7 @@ class DeliveryReader:
         stored = message_file.read_message(entry, most=MOST_BYTES)
         raw, identity, content = stored.content, stored.identity, content_id(stored.content)
         if self._recovery.journal.has_former:
-            self._recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
+            self._recovery.journal.renew(candidate.maildir, former_content_ids(raw), content)
         evidence = FileEvidence.of(candidate.name, stored)
         arrived = Arrival(candidate, content, status.st_ctime, status.st_mtime, raw, evidence)
         match self._placed(entry.folder.mailbox, arrived):

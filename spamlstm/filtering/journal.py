@@ -10,6 +10,7 @@ without a judgement is classified again.
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -33,8 +34,9 @@ MOST_JUDGEMENTS = 1_000_000
 
 # `last` is the number of the last judgement with a content id of an earlier version of this program.
 _FORMER = "CREATE TABLE IF NOT EXISTS former (last INTEGER NOT NULL);"
+_ALL_FORMER = "INSERT INTO former SELECT coalesce(max(id), 0) FROM judgements;"
 _LAYOUT = Layout(
-    version=4,
+    version=5,
     schema=INBOX_SCHEMA
     + IN_PROGRESS_SCHEMA
     + """
@@ -58,7 +60,8 @@ ALTER TABLE maildirs RENAME COLUMN since TO watched_since;
 ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
 ALTER TABLE judgements RENAME COLUMN stands TO complete;
 """,
-        3: _FORMER + "INSERT INTO former SELECT coalesce(max(id), 0) FROM judgements;",  # noqa: S608  constants
+        3: _FORMER + _ALL_FORMER,
+        4: _ALL_FORMER,
     },
     loss=": mail in the inboxes then counts as classified, and no earlier act can be undone",
 )
@@ -272,14 +275,15 @@ class Journal:
         row = self._database.first(f"SELECT verdict FROM {_LATEST} LIMIT 1", *key)  # noqa: S608  a constant
         return None if row is None else str(row[0])
 
-    def renew(self, maildir: str, former: str, content: str) -> None:
-        """Replace a former content id of a message. Does nothing if no judgement has it."""
-        key = self.index.number(maildir), bytes.fromhex(former)
+    def renew(self, maildir: str, former: Iterable[str], content: str) -> None:
+        """Replace the former content ids of a message. Does nothing if no judgement has one."""
         where = "maildir = ? AND content = ?"
-        if self._database.first(f"SELECT 1 FROM judgements WHERE {where} LIMIT 1", *key) is not None:  # noqa: S608  constant
-            with self.transaction(durable=False):
-                statement = f"UPDATE judgements SET content = ? WHERE {where}"  # noqa: S608  constant
-                self._database.run(statement, bytes.fromhex(content), *key)
+        for one in former:
+            key = self.index.number(maildir), bytes.fromhex(one)
+            if self._database.first(f"SELECT 1 FROM judgements WHERE {where} LIMIT 1", *key) is not None:  # noqa: S608  constant
+                with self.transaction(durable=False):
+                    statement = f"UPDATE judgements SET content = ? WHERE {where}"  # noqa: S608  constant
+                    self._database.run(statement, bytes.fromhex(content), *key)
 
     def prune(self) -> None:
         """Delete judgements that are too old or too many, with their acts.

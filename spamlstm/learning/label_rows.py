@@ -61,15 +61,37 @@ _FORMER = "CREATE TABLE IF NOT EXISTS former_contents (content BLOB PRIMARY KEY)
 
 def renewed_content(content: Any, mail: Any) -> Any:
     """Return the content id of a stored message, for an upgrade. Return `content` if the stored message is cut."""
+    raw = _whole(mail)
+    return content if raw is None else bytes.fromhex(content_id(raw))
+
+
+def _is_cut(_content: Any, mail: Any) -> bool:
+    """Return whether the content id of a stored message cannot be computed, for an upgrade."""
+    return _whole(mail) is None
+
+
+def _whole(mail: Any) -> bytes | None:
+    """Return a stored message, or None if it is cut or damaged."""
     try:
         raw = unpacked(mail, MOST_KEPT)
     except CellError:
-        return content
-    return content if len(raw) >= MOST_KEPT else bytes.fromhex(content_id(raw))
+        return None
+    return raw if len(raw) < MOST_KEPT else None
 
 
+# The content ids of messages that are stored completely are computed anew. The others are kept as former ids. If two
+# rows are of one message, the later row stays, and the labels are learned again.
+_RENEW = """
+CREATE TABLE counted AS SELECT count(*) AS number FROM labels;
+UPDATE OR REPLACE labels SET content = renewed_content(content, mail);
+INSERT OR IGNORE INTO former_contents SELECT content FROM labels WHERE is_cut(content, mail);
+DELETE FROM former_contents WHERE content NOT IN (SELECT content FROM labels);
+DELETE FROM learned WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
+UPDATE epoch SET number = number + 1 WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
+DROP TABLE counted;
+"""
 LAYOUT = Layout(
-    version=9,
+    version=10,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
@@ -99,21 +121,12 @@ INSERT INTO epoch VALUES (0, 0);
         # Tokens begin with a text sketch. It is empty until all labels are scored again.
         6: "UPDATE labels SET model = '', tokens = CAST(x'NO_SKETCH' || tokens AS BLOB)"
         " WHERE length(tokens) > 0;".replace("NO_SKETCH", "ff" * PACKED_SKETCH),
-        # The content ids of messages that are stored completely are computed anew. The others are kept as former ids.
-        # If two rows are of one message, the later row stays, and the labels are learned again.
-        7: f"""{_FORMER}
-CREATE TABLE counted AS SELECT count(*) AS number FROM labels;
-INSERT OR IGNORE INTO former_contents SELECT content FROM labels;
-UPDATE OR REPLACE labels SET content = renewed_content(content, mail);
-DELETE FROM former_contents WHERE content NOT IN (SELECT content FROM labels);
-DELETE FROM learned WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
-UPDATE epoch SET number = number + 1 WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
-DROP TABLE counted;
-""",  # noqa: S608  constants
+        7: _FORMER + _RENEW,
         # The personal layer finds thresholds from the labels.
         8: "DROP TABLE IF EXISTS thresholds;",
+        9: _RENEW,
     },
-    functions={"renewed_content": renewed_content},
+    functions={"renewed_content": renewed_content, "is_cut": _is_cut},
 )
 
 STORED_LABEL = "id, content, label, time, prior, model, subject, origin, answered"

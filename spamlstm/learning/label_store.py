@@ -29,7 +29,7 @@ from spamlstm.learning.label_database import LabelDatabase, number_from
 from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL, surplus
 from spamlstm.learning.saved_layers import SavedLayers
 from spamlstm.learning.written_names import WrittenNames
-from spamlstm.maildir.content_id import former_content_id
+from spamlstm.maildir.content_id import former_content_ids
 
 
 class LabelStore:
@@ -98,16 +98,16 @@ class LabelStore:
         """
         if not self._database.first(number_from, "SELECT 1 FROM former_contents LIMIT 1"):
             return
-        former = bytes.fromhex(former_content_id(raw))
-        if not self._database.first(number_from, "SELECT 1 FROM former_contents WHERE content = ?", former):
-            return
-        with self._database.change():
-            self._connection.execute("DELETE FROM former_contents WHERE content = ?", (former,))
-            if self.origin(content) is None:
-                key = bytes.fromhex(content), former
-                self._connection.execute("UPDATE labels SET content = ? WHERE content = ?", key)
-            else:
-                self._remove(former.hex())  # the label under the content id is the later one
+        for former in map(bytes.fromhex, former_content_ids(raw)):
+            if not self._database.first(number_from, "SELECT 1 FROM former_contents WHERE content = ?", former):
+                continue
+            with self._database.change():
+                self._connection.execute("DELETE FROM former_contents WHERE content = ?", (former,))
+                if self.origin(content) is None:
+                    key = bytes.fromhex(content), former
+                    self._connection.execute("UPDATE labels SET content = ? WHERE content = ?", key)
+                else:
+                    self._remove(former.hex())  # the label under the content id is the later one
 
     def purge(self) -> int:
         """Remove all labels and saved layers, and erase all mail from the file.

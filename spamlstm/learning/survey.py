@@ -23,7 +23,7 @@ from spamlstm.errors import reason_of
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_BYTES, MOST_KEPT, MOST_LABELS
 from spamlstm.learning.mailbox_mail import MailboxMail, MailboxMessage
-from spamlstm.maildir.content_id import arrived, content_id, former_content_id
+from spamlstm.maildir.content_id import arrived, content_id, former_content_ids
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.names import GoneError
@@ -218,7 +218,7 @@ class _SampleCollector:
 
     def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
         # The journal is kept for a limited time. The headers that this filter adds also show that it filed the message.
-        ids = {content, former_content_id(raw)}
+        ids = {content, *former_content_ids(raw)}
         if evidence is AdoptionEvidence.JUNK and (not ids.isdisjoint(self._known.filed) or is_tagged(raw)):
             return Without.OURS
         if not ids.isdisjoint(self._known.labelled):

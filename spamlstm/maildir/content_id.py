@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 
-from spamlstm.maildir.normal_form import body_form, header_form, header_values
+from spamlstm.maildir.normal_form import body_form, former_header_form, header_form, header_values
 from spamlstm.message.headers import BLOCK, HeaderNames, end_of_head
 
 # Headers that other programs add to a message after its delivery:
@@ -45,9 +45,43 @@ def content_id(raw: bytes) -> str:
     or move the message, or on what this program adds. A message that is delivered twice has one content id. The message
     is hashed in blocks to use little memory.
     """
+    return _normal_id(raw, header_form)
+
+
+def content_ids(raw: bytes) -> tuple[str, ...]:
+    """Return the content id of a message, and the one that the last version of this program computed if it differs."""
+    return content_id(raw), *_last_content_ids(raw)
+
+
+def is_content_id(text: str) -> bool:
+    """Return whether `text` has the form of a content id."""
+    return _CONTENT_ID.fullmatch(text) is not None
+
+
+def former_content_ids(raw: bytes) -> tuple[str, ...]:
+    """Return the content ids that earlier versions computed for a message, for rows of their databases.
+
+    The content id itself is not among them.
+    """
+    return *_last_content_ids(raw), _id_of_all_bytes(raw)
+
+
+def _last_content_ids(raw: bytes) -> tuple[str, ...]:
+    """Return the content id that the last version of this program computed, or nothing if it is the content id.
+
+    The ids differ if the subject begins with a mark, the domain in the Message-ID has capitals, or the Date names an
+    American time zone, and in a few other cases. Other messages are not hashed here.
+    """
+    values = header_values(raw, *_head(raw))
+    is_same = header_form(values) == former_header_form(values)
+    return () if is_same else (_normal_id(raw, former_header_form),)
+
+
+def _normal_id(raw: bytes, form: Callable[[dict[str, str]], bytes]) -> str:
+    """Return the hash of the normal form of a message, with the normal form `form` of its headers."""
     start, end = _head(raw)
     values = header_values(raw, start, end)
-    head = header_form(values)
+    head = form(values)
     digest = hashlib.blake2b(head, digest_size=16, person=b"normal form")
     if not head:
         # Without these headers, the bytes may not be mail. All headers are then used.
@@ -58,13 +92,8 @@ def content_id(raw: bytes) -> str:
     return digest.hexdigest()
 
 
-def is_content_id(text: str) -> bool:
-    """Return whether `text` has the form of a content id."""
-    return _CONTENT_ID.fullmatch(text) is not None
-
-
-def former_content_id(raw: bytes) -> str:
-    """Return the content id that earlier versions of this program computed, for rows of their databases.
+def _id_of_all_bytes(raw: bytes) -> str:
+    """Return the content id of the first versions of this program.
 
     All bytes are hashed except headers that filters and mail programs add after delivery, an mbox separator, the kind
     of line ends, and blank lines at the end.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from spamlstm.filtering.journal import Journal
-from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.content_id import content_id, former_content_ids
 from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
@@ -125,8 +125,8 @@ class FolderReader:
                     content = NO_CONTENT if stored is None else content_id(stored.content)
                     file = self._state.file(visit.known, listed.base)
                     if file is not None and stored is not None and file.content is not None:
-                        self._state.renew(file.content, content)
-                        self._journal.renew(visit.mailbox.path, file.content, content)
+                        self._state.renew((file.content,), content)
+                        self._journal.renew(visit.mailbox.path, (file.content,), content)
                     elif file is not None:
                         evidence = UNKNOWN_FILE if stored is None else FileEvidence.of(listed.name, stored)
                         self._state.put_files([replace(file, content=content, evidence=evidence)])
@@ -196,9 +196,9 @@ class FolderReader:
             return  # the file was removed or is unreadable; the next visit tries again
         raw, content = stored.content, content_id(stored.content)
         if self._state.has_former:
-            self._state.renew(former_content_id(raw), content)
+            self._state.renew(former_content_ids(raw), content)
         if self._journal.has_former:
-            self._journal.renew(maildir, former_content_id(raw), content)
+            self._journal.renew(maildir, former_content_ids(raw), content)
         is_known = bool(self._state.copies(maildir, content) or self._state.departures(maildir, content))
         # New mail may be moved before a visit finds it. A message that was classified long ago may come from a backup.
         is_junk = known.role is FolderRole.JUNK

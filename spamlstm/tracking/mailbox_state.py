@@ -255,13 +255,17 @@ class MailboxState:
         statement = "SELECT base FROM files JOIN former_contents USING (content) WHERE folder = ?"
         return {base for (base,) in self._read(tuple, statement, folder)}
 
-    def renew(self, former: str, content: str) -> None:
-        """Replace a former content id of a message in all records."""
-        old, new = bytes.fromhex(former), bytes.fromhex(content)
-        if self._connection.execute("DELETE FROM former_contents WHERE content = ?", (old,)).rowcount:
-            for table in ("files", "messages", "departures"):
-                statement = f"UPDATE OR REPLACE {table} SET content = ? WHERE content = ?"  # noqa: S608  constant tables
-                self._connection.execute(statement, (new, old))
+    def renew(self, former: Iterable[str], content: str) -> None:
+        """Replace the former content ids of a message in all records."""
+        for one in former:
+            old, new = bytes.fromhex(one), bytes.fromhex(content)
+            if (
+                self._connection.execute("DELETE FROM former_contents WHERE content = ?", (old,)).rowcount
+                and old != new
+            ):
+                for table in ("files", "messages", "departures"):
+                    statement = f"UPDATE OR REPLACE {table} SET content = ? WHERE content = ?"  # noqa: S608  constant tables
+                    self._connection.execute(statement, (new, old))
 
     def drop_former(self) -> None:
         """Remove the former content ids that no record contains any more."""

@@ -12,7 +12,7 @@ from spamlstm.filtering.crash_guard import CrashGuard
 from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.in_progress import labelling
 from spamlstm.filtering.journal import Journal
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_ids
 from spamlstm.maildir.entry import PassingOver
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
@@ -160,6 +160,6 @@ def _find(
                 names[name] = {file.base: file for file in list_files(mailbox.folder(name))}
             file = names[name].get(tracked.base)
             stored = read_listed(mailbox.folder(name), file) if file is not None else None
-            if stored is not None and content_id(stored.content) == content:
+            if stored is not None and content in content_ids(stored.content):
                 return stored.content
     return None

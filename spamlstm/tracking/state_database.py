@@ -28,12 +28,17 @@ CREATE INDEX departures_content ON departures (maildir, content);
 CREATE INDEX files_unsettled ON files (folder) WHERE status = 1 OR flags >= 16;
 CREATE TABLE former_contents (content BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+_ALL_FORMER = """
+INSERT OR IGNORE INTO former_contents SELECT content FROM files WHERE length(content) = 16;
+INSERT OR IGNORE INTO former_contents SELECT content FROM messages WHERE pending AND length(content) = 16;
+INSERT OR IGNORE INTO former_contents SELECT content FROM departures;
+"""
 _EVIDENCE = """
 ALTER TABLE files ADD COLUMN evidence BLOB;
 ALTER TABLE departures ADD COLUMN evidence BLOB;
 """
 _LAYOUT = Layout(
-    version=4,
+    version=5,
     schema=f"""
 CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, pruned REAL NOT NULL,
     judgement INTEGER NOT NULL DEFAULT 0, act INTEGER NOT NULL DEFAULT 0);
@@ -77,11 +82,9 @@ UPDATE files SET status = 4 WHERE content IS NOT NULL AND EXISTS (SELECT 1 FROM 
     ON folders.maildir = message.maildir WHERE message.content = files.content AND message.moved
     AND folders.id = files.folder AND folders.role = 'inbox');
 DROP TABLE former_messages;
-{_DEPARTURES}
-INSERT OR IGNORE INTO former_contents SELECT content FROM files WHERE length(content) = 16;
-INSERT OR IGNORE INTO former_contents SELECT content FROM messages WHERE pending AND length(content) = 16;
-""",  # noqa: S608  constants
+{_DEPARTURES}{_ALL_FORMER}""",  # noqa: S608  constants
         3: _EVIDENCE,
+        4: _ALL_FORMER,
     },
 )
 

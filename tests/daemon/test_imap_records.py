@@ -14,12 +14,13 @@ from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove, HandledMe
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers, ListedMessage, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits
-from spamlstm.daemon.imap.recognition import recognized
+from spamlstm.daemon.imap.recognition import recognized, recorded_content
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
 from spamlstm.learning.label import Label
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_id, content_ids
 from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.state import Departure
 
 
 def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
@@ -64,6 +65,22 @@ def test_records_of_the_former_version_are_kept(tmp_path):
         assert records.acts() == []
         assert records.filed() == {content, "ffeeddccbbaa99887766554433221100"}
         assert records.key == "imap://x"
+
+
+def test_messages_have_the_ids_of_their_records(tmp_path):
+    """A message that the last version recorded, or classified, keeps its former id; others have the present one."""
+    raws = [b"Subject: [SPAM] mail %d\nMessage-ID: <%d@X.org>\n\nBody" % (number, number) for number in range(4)]
+    former = [content_ids(raw)[1] for raw in raws]
+    copy = AccountCopy(1, 7, RemoteFlag.NONE, 9, 8, 1.0)
+    with contextlib.closing(AccountRecords.open(tmp_path / "state", "imap://x")) as records:
+        with records.change():
+            records.add_folder("Junk", FolderRole.JUNK)
+            records.put([replace(copy, content=former[0])])
+            records.put_departures(former[1], [Departure(FolderRole.JUNK, 1.0, 2.0)])
+            records.add_judged(former[2], copy.date, is_junk=True, now=3.0)
+        found = [recorded_content(records, copy, raw) for raw in raws]
+        assert found == [*former[:3], content_id(raws[3])]
+        assert recorded_content(records, replace(copy, date=6), raws[2]) == content_id(raws[2])
 
 
 def test_only_messages_that_may_be_known_are_read_again():

@@ -218,7 +218,7 @@ READS = {
     "filed": lambda one: one.filed(),
     "last_act": lambda one: one.last_act("/m", CONTENT),
     "last_verdict": lambda one: one.last_verdict("/m", CONTENT),
-    "renew": lambda one: one.renew("/m", CONTENT, CONTENT[::-1]),
+    "renew": lambda one: one.renew("/m", [CONTENT], CONTENT[::-1]),
     "missing": lambda one: one.index.missing("/m", {"a": 1}, now=1.0),
     "missing in the whole index": lambda one: one.index.missing("/m", {str(base): 1 for base in range(600)}, now=1.0),
     "number": lambda one: one.index.number("/other"),

@@ -4,6 +4,7 @@ Two messages have two content ids, and two deliveries of one message have one.
 An arrival time is never after the date of the file, and never an error.
 """
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -12,7 +13,7 @@ import pytest
 from changed_mail import MAILS, WAYS
 from hypothesis import example, given
 
-from spamlstm.maildir.content_id import arrived, content_id, former_content_id
+from spamlstm.maildir.content_id import arrived, content_id, content_ids, former_content_ids
 from spamlstm.maildir.headers import tag, untag
 from spamlstm.verdict import Judgement, Verdict
 
@@ -181,13 +182,73 @@ def test_deliveries_of_one_message():
     twice = MAILS["plain"].replace(b"id 4711", b"id 4712")
 
     assert content_id(twice) == content_id(MAILS["plain"])
-    assert former_content_id(twice) != former_content_id(MAILS["plain"])
+    assert former_content_ids(twice)[-1] != former_content_ids(MAILS["plain"])[-1]
+
+
+@given(
+    mark=st.sampled_from(["[SPAM] ", "***SPAM*** ", "{Spam?} ", "Spam: ", "[EXTERN]", "[EXT] [Suspected Spam]"]),
+    subject=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=30),
+    is_encoded=st.booleans(),
+)
+def test_marks_keep_the_id(mark, subject, is_encoded):
+    """A mark that a program puts in front of any subject keeps the id, and a reply to the message has another."""
+
+    def about(value):
+        word = f"=?utf-8?b?{b64encode(value.encode()).decode()}?=" if is_encoded else value
+        return content_id(MAIL_OF_A_LIST.replace(b"hello", word.encode()))
+
+    assert about(mark + subject) == about(subject)
+    assert about(f"Re: {mark}{subject}") != about(mark + subject)
+
+
+words = st.lists(st.sampled_from(["your", "receipt", "7", "8", "7.5", "[7]", "(2)", "***", "spam", "Re:"]), max_size=5)
+
+
+@given(words, words)
+def test_subjects_count(one, other):
+    """Two receipts that differ only in the words or numbers of their subjects have two ids, with or without a mark."""
+    first, second = (MAIL_OF_A_LIST.replace(b"hello", f"receipt {' '.join(each)}".encode()) for each in (one, other))
+    is_same = "".join(one) == "".join(other)
+    marked = first.replace(b"Subject: ", b"Subject: [SPAM] ")
+
+    assert (content_id(first) == content_id(second)) is is_same
+    assert (content_id(marked) == content_id(second)) is is_same
+
+
+@given(st.text("abAB.+-", min_size=1), st.text("abAB.-", min_size=1))
+def test_domains_have_no_case(local, domain):
+    """The domain of a Message-ID is compared without case, its other part with case; brackets and spaces may differ."""
+
+    def named(value):
+        return content_id(MAIL_OF_A_LIST.replace(b"<1@x.org>", value.encode()))
+
+    assert named(f"<{local}@{domain}>") == named(f"{local}@{domain.upper()}") == named(f"< {local}@{domain.lower()} >")
+    assert (named(f"<{local}@{domain}>") == named(f"<{local.lower()}@{domain}>")) is (local == local.lower())
+
+
+@pytest.mark.parametrize("number", ["EST -0500", "EDT -0400", "CST -0600", "PDT -0700", "GMT +0000", "UT +0000"])
+def test_named_time_zones(number):
+    """A date with the name of a zone has the id of the date with its number."""
+    name, number = number.split()
+    named = MAIL_OF_A_LIST.replace(b"+0100", name.encode())
+
+    assert content_id(named) == content_id(MAIL_OF_A_LIST.replace(b"+0100", number.encode()))
+
+
+def test_last_ids_stay():
+    """The id that the last version computed can still be computed; it is the same for mail without unusual headers."""
+    mail = MAIL_OF_A_LIST.replace(b"+0100", b"EST").replace(b"hello", b"[SPAM] hello").replace(b"x.org>", b"X.org>")
+
+    assert content_ids(mail) == (content_id(mail), "3c37c7421374713acaf882607fd36dfc")
+    assert former_content_ids(mail)[:-1] == content_ids(mail)[1:]
+    for one in (*MAILS.values(), MAIL_OF_A_LIST, MAIL, b"no header"):
+        assert content_ids(one) == (content_id(one),)
 
 
 def test_former_ids_stay():
     """The ids in databases of earlier versions can still be computed."""
-    assert former_content_id(MAIL) == former_content_id(b"X-Spam: yes\n" + MAIL + b"\n")
-    assert former_content_id(MAIL) == "2a7b508c582d09852a1716d77bf56957"
+    assert former_content_ids(MAIL)[-1] == former_content_ids(b"X-Spam: yes\n" + MAIL + b"\n")[-1]
+    assert former_content_ids(MAIL)[-1] == "2a7b508c582d09852a1716d77bf56957"
 
 
 THEN = 1_200_000_000.0  # 2008-01-10 21:20:00 UTC

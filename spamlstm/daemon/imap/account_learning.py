@@ -22,7 +22,7 @@ from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.learning.label import Label, Origin
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_ids
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.rule import (
     CopyKey,
@@ -141,7 +141,7 @@ class AccountLearning:
         if numbers.validity != folder.validity:
             return None
         raw = bodies_of(self._connection, [copy])[0].get(copy.uid)
-        return raw if raw is not None and content_id(raw) == copy.content else None
+        return raw if raw is not None and copy.content in content_ids(raw) else None
 
     def _mark_as_ham(self, copies: Iterable[tuple[AccountFolder, AccountCopy]]) -> None:
         """Replace the keywords of filed spam, which this program set, on messages that their user took out of junk."""

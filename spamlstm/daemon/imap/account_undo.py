@@ -21,7 +21,7 @@ from spamlstm.daemon.imap.answers import (
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import READ_AT_ONCE
 from spamlstm.filtering.undo import UndoStatus
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_ids
 
 _HEAD_BYTES = 64 << 10
 
@@ -115,7 +115,7 @@ class AccountUndo:
             near = [uid for uid, one in listed.items() if _is_like(act, one) and (not is_same or uid == act.mail.uid)]
             for uid in near:
                 raw = self._connection.bodies({uid: act.mail.size}).get(uid)
-                if raw is not None and content_id(raw) == act.mail.content:
+                if raw is not None and act.mail.content in content_ids(raw):
                     found[act.id] = _Found(act, uid, raw[:_HEAD_BYTES])
                     del listed[uid]  # it explains no other act
                     break

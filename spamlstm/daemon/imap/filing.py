@@ -25,13 +25,13 @@ from spamlstm.daemon.imap.answers import (
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.reading import batches
+from spamlstm.daemon.imap.recognition import recorded_content
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
 from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.event_log import emit
 from spamlstm.filtering.named_message import message_id_hash, message_id_of
 from spamlstm.filtering.placement import Placement
-from spamlstm.maildir.content_id import content_id
 from spamlstm.tracking.state import CopyStatus
 from spamlstm.verdict import Judgement, Verdict
 
@@ -137,7 +137,7 @@ class Filing:
         with self._records.change():
             self._records.drop(folder.id, [one.uid for one in batch if one.uid not in raws])
             self._records.put(replace(one, attempts=one.attempts + 1) for one in here)
-        contents = {one.uid: content_id(raws[one.uid]) for one in here}
+        contents = {one.uid: recorded_content(self._records, one, raws[one.uid]) for one in here}
         placed = {one.uid: self._placements.placed(folder, one, contents[one.uid]) for one in here}
         self._record_placed(here, contents, placed)
         new = [one for one in here if placed[one.uid] is Placement.DELIVERED]

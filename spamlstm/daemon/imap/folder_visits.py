@@ -25,10 +25,9 @@ from spamlstm.daemon.imap.answers import (
 )
 from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
 from spamlstm.daemon.imap.reading import batches, bodies_of
-from spamlstm.daemon.imap.recognition import recognized
+from spamlstm.daemon.imap.recognition import recognized, recorded_content
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.event_log import emit
-from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged_as_spam
 from spamlstm.tracking.imports import MOST_MOVED
@@ -225,7 +224,7 @@ class FolderVisits:
 
     def _read_copy(self, folder: AccountFolder, one: AccountCopy, raw: bytes) -> AccountCopy:
         """Return the record of a message that was read."""
-        content, status = content_id(raw), one.status
+        content, status = recorded_content(self._records, one, raw), one.status
         if self._records.copies(content) or self._records.departures(content):
             status = CopyStatus.ARRIVED
         elif folder.role is FolderRole.JUNK and (one.flags & RemoteFlag.FILED or is_tagged_as_spam(raw)):

@@ -26,7 +26,7 @@ from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
 from spamlstm.daemon.imap.answers import CommandRefusedError, ListedMessage, RemoteFlag
 from spamlstm.filtering.event_log import emit
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_ids
 from spamlstm.tracking.state import CopyStatus
 
 _LASTING = RemoteFlag.ANSWERED | RemoteFlag.SEEN
@@ -145,7 +145,8 @@ class MoveRecovery:
         for uid, one in sorted(listed.items()):
             if (one.size, one.date) in kinds:
                 for raw in self._connection.bodies({uid: one.size}).values():
-                    found[content_id(raw)].append(uid)
+                    for content in content_ids(raw):
+                        found[content].append(uid)
         return found
 
     def _record(self, done: Sequence[tuple[BegunMove, int, int]], gone: Sequence[BegunMove]) -> None:

@@ -1,4 +1,4 @@
-"""Messages of a folder whose UIDs the server changed, recognised by the records of the folder."""
+"""Messages that the records of an account know: by their content, or after the server changed their UIDs."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,21 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.imap.account_state import AccountCopy
 from spamlstm.daemon.imap.answers import ListedMessage
 from spamlstm.daemon.imap.connection import ImapConnection
-from spamlstm.daemon.imap.records import NO_CONTENT
-from spamlstm.maildir.content_id import content_id
+from spamlstm.daemon.imap.records import NO_CONTENT, AccountRecords
+from spamlstm.maildir.content_id import content_ids
 
 _Message = TypeVar("_Message", AccountCopy, ListedMessage)
+
+
+def recorded_content(records: AccountRecords, copy: AccountCopy, raw: bytes) -> str:
+    """Return the content id under which the message `raw` is recorded, or its content id if it is not recorded.
+
+    The last version of this program may have recorded the message under another id.
+    """
+    content, *former = content_ids(raw)
+    known = (one for one in former if records.copies(one) or records.departures(one))
+    judged = (one for one in former if records.was_judged(one, copy.date))
+    return next(known, None) or next(judged, content)
 
 
 def recognized(
@@ -53,8 +64,8 @@ def _paired(
         if not read or message.size > MOST_BYTES:
             break
         for raw in connection.bodies({message.uid: message.size}).values():
-            content = content_id(raw)
-            same = next((one for one in read if one.content == content), None)
+            contents = content_ids(raw)
+            same = next((one for one in read if one.content in contents), None)
             if same is not None:
                 read.remove(same)
                 pairs[message.uid] = same

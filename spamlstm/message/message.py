@@ -30,7 +30,7 @@ _PIECE = re.compile(r'\\.?|["()]|[^\\"()]++', re.DOTALL)
 _NOT_LOCAL = re.compile(r"[\s<>\"(),:;@\\]")
 # The first line ends in a carriage return alone, and another header line follows.
 _CARRIAGE_RETURNS = re.compile(rb"[^\r\n]++\r(?:[ \t]|[!-9;-~]{1,256}[ \t]*+:)")
-# Spaces that are allowed around the @ in angle brackets.
+# Spaces and tabs that are allowed around the @ in angle brackets.
 _SPACED_AT = re.compile(r"(?<=[^\s<>\",])[ \t]{0,8}@[ \t]{0,8}(?=[^\s<>\",])")
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
@@ -106,11 +106,7 @@ def address(value: str) -> str:
     value = end if "<" in end and "<" not in value else value
     if '"@' in value or ")@" in value or "@(" in value:
         return next(iter(addresses(value)), "")
-    bracketed = value.rfind("<")
-    if "@ " in value or " @" in value:
-        value = _without_spaces(value, bracketed)
-    match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
-    return match[0].lower().strip(".'") if match else ""
+    return _address_in(value, _ADDRESS)
 
 
 def addresses(value: str) -> tuple[str, ...]:
@@ -118,21 +114,20 @@ def addresses(value: str) -> tuple[str, ...]:
 
     Quoted names and comments contain no addresses. In each mailbox, an address in angle brackets has priority.
     """
-    found = []
-    for mailbox in _unquoted(value[:MAX_VALUE]).replace(";", ",").split(","):
-        bracketed = mailbox.rfind("<")
-        mailbox = _without_spaces(mailbox, bracketed)  # noqa: PLW2901
-        match = (bracketed >= 0 and _LISTED.search(mailbox, bracketed)) or _LISTED.search(mailbox)
-        if match:
-            found.append(match[0].lower().strip(".'"))
-    return tuple(found)
+    mailboxes = _unquoted(value[:MAX_VALUE]).replace(";", ",").split(",")
+    return tuple(filter(None, (_address_in(mailbox, _LISTED) for mailbox in mailboxes)))
 
 
-def _without_spaces(value: str, bracketed: int) -> str:
-    """Return a mailbox without spaces around the @ of the address in angle brackets, which begin at `bracketed`."""
-    if bracketed < 0:
-        return value
-    return value[:bracketed] + _SPACED_AT.sub("@", value[bracketed:])
+def _address_in(mailbox: str, pattern: re.Pattern[str]) -> str:
+    """Return the first address in a mailbox that `pattern` finds, in lower case, or ''.
+
+    An address in angle brackets has priority. In the brackets, there may be spaces and tabs around the @.
+    """
+    bracketed = mailbox.rfind("<")
+    if bracketed >= 0:
+        mailbox = mailbox[:bracketed] + _SPACED_AT.sub("@", mailbox[bracketed:])
+    match = (bracketed >= 0 and pattern.search(mailbox, bracketed)) or pattern.search(mailbox)
+    return match[0].lower().strip(".'") if match else ""
 
 
 def _unquoted(value: str) -> str:

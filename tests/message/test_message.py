@@ -318,7 +318,8 @@ class TestBody:
 
 
 def test_spaces_around_the_at():
-    """Spaces around the @ of an address in angle brackets are allowed, and an @ in a name is no address."""
-    assert addresses("Jo <jo @ example.net>") == ("jo@example.net",)
-    assert address("Jo <jo @ example.net>") == "jo@example.net"
+    """Spaces and tabs around the @ of an address in angle brackets are allowed, and an @ in a name is no address."""
+    for spaced in ("jo @ example.net", "jo@\texample.net", "jo\t@example.net", "jo \t@\t example.net"):
+        assert addresses(f"Jo <{spaced}>") == ("jo@example.net",)
+        assert address(f"Jo <{spaced}>") == "jo@example.net"
     assert addresses("Jo @ Work <jo@example.net>") == ("jo@example.net",)

@@ -6,14 +6,16 @@ that exceeds the budget of its message is read as plain text. docs/decisions/000
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from spamlstm.message.hidden_text import is_repeated, take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
 from spamlstm.message.media_query import applies
 from spamlstm.message.outside_text import close_elements, never_shown, outside_text
-from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
+from spamlstm.message.page import INVISIBLE, MAX_LINKS, Page, part_blocks, tidy
+from spamlstm.message.page_links import read_links
 from spamlstm.message.reversed_text import mark_reversed
 from spamlstm.message.style_sheet import read_sheets
 from spamlstm.message.svg import prepare_svg
@@ -28,16 +30,6 @@ _WINDOW = _MAX_TAG // 2
 # all tags. This constant is the maximum cost.
 _MAX_REOPENED = 100_000
 
-_LEADING = (
-    r"a[href], a[xlink\:href], area[href], form, input[type=password], img, button[formaction], input[formaction], "
-    "base[href], meta[http-equiv=refresh i]"
-)
-# Rare elements with links. They are searched for only in pages that have them, because each selector takes time.
-_RARE = ", iframe[src], a[onclick], button[onclick], input[onclick]"
-_LINKING = ("a", "area", "form", "button", "input", "base", "meta", "iframe")
-# Attributes with the target of a link. Links in SVG have the last one.
-_TARGETS = ("href", "action", "formaction", "xlink:href")
-_MAX_URL = 2_000
 # Pictures besides <img>, in a page in lower case: buttons, films, SVG, VML of Outlook, and backgrounds.
 _OTHER_PICTURE = re.compile(
     rb"<(?:image|object|embed|v(?:ideo|:fill|:imagedata|:image))(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?image"
@@ -51,21 +43,11 @@ _FOR_OUTLOOK = re.compile(
 )
 # Beside a page of at least this number of words, text that only some programs show does not count.
 _FEW_WORDS = 40
-_REFRESH = re.compile(r"\s*+[\d.]*+\s*+(?:[;,]?\s*+url\s*+=|[;,])\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
-# The target that a script of a page opens. Browsers run it in a page that is attached to a message.
-_OPENED = re.compile(
-    r"(?:\blocation(?:\.href)?\s*+=|\blocation\.(?:assign|replace)\s*+\(|\bwindow\.open\s*+\()\s*+([\"'])([^\"']++)\1"
-)
-_WEB = re.compile(r"(?:https?:|[/\\]{2})", re.IGNORECASE)
 # Buttons whose text is an attribute, and the most characters of it that are read.
 _BUTTONS, _MAX_BUTTON = "input[type=submit i], input[type=button i], input[type=reset i]", 300
-_URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
-_ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
 # An option of lexbor that sends no events to scripts. With events, lexbor searches again for the selected option of a
 # list after each added option, which takes quadratic time.
 _WITHOUT_EVENTS = 1
-# The steps (see html_cost) for each tag that may be traversed to find the text of a link.
-_PER_LINK = 2
 
 _FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
 _FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
@@ -128,74 +110,133 @@ def _end_tag(piece: str) -> str:
     return piece[: _MAX_TAG // 2] + "'\">" + (rest if end else "")
 
 
-def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool, inner: bool = False) -> Page:
-    """Return the page with this source in UTF-8. With `inner`, only some programs show it in another page."""
+class _Unshown(NamedTuple):
+    """What a page has besides the elements that browsers show.
+
+    `scripts` is the number of scripts, and `sheets` are the style sheets for screens. `framed` are the sources of pages
+    that are attributes of frames. `unseen` is the source in elements that no browser shows.
+    """
+
+    scripts: int
+    sheets: Sequence[str]
+    framed: Sequence[str]
+    unseen: str
+
+
+def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
+    """Return the page with this source in UTF-8.
+
+    Text outside of the elements, and text that only some programs show, matters in a page of few words.
+    """
+    low = source.lower()
+    page, tree, unshown = _read_elements(source, low, budget)
+    is_short, has_few_words = len(page.visible) < _LITTLE_TEXT, _has_few_words(page.visible)
+    is_pictured = is_short and _OTHER_PICTURE.search(low) is not None
+    page = replace(page, size=size, cut=cut, pictured=is_pictured)
+    if has_few_words and (unshown.framed or b"<!--[if" in low):
+        page = _with_outlook(page, _for_outlook(source, unshown.framed), budget)
+    if has_few_words and is_short:
+        page = _with_outside_text(page, outside_text(tree, unshown.sheets, page.visible), unshown.framed, budget)
+    return _with_unseen(page, unshown.unseen, budget) if unshown.unseen else page
+
+
+def _read_inner(source: str | bytes, budget: Budget) -> Page:
+    """Return a page that only some programs show in another page. Its size and its other pictures are not read."""
+    source = source.encode() if isinstance(source, str) else source
+    return _read_elements(source, source.lower(), budget, inner=True)[0]
+
+
+def _read_elements(source: bytes, low: bytes, budget: Budget, *, inner: bool = False) -> tuple[Page, Any, _Unshown]:
+    """Return what the elements of a page show, the tree of these elements, and what the page has besides them.
+
+    `low` is the source in lower case. With `inner`, only some programs show the page in another page.
+    """
     from selectolax.lexbor import LexborHTMLParser  # the import takes 8 ms, which text mail avoids
 
-    low = source.lower()
     pay(low, budget)
     tree: Any = LexborHTMLParser(part_blocks(source), options=_WITHOUT_EVENTS)
+    unshown = _take_unshown(tree, low, inner=inner)
+    _prepare_text(tree, low, unshown.sheets, budget)
+    links, images, forms = read_links(tree, low, budget)
+    visible, hidden, preheader = _read_text(tree, low, unshown.sheets, budget, pictures=bool(images))
+    return Page(visible, hidden, links, images, forms, unshown.scripts, preheader=preheader), tree, unshown
+
+
+def _take_unshown(tree: Any, low: bytes, *, inner: bool) -> _Unshown:
+    """Remove the elements that are never shown from a tree, and return what the page has besides the others."""
     # A search walks the whole tree, and most pages have no script.
     scripts = len(tree.css("script")) if b"<script" in low else 0
-    texts = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
+    sheets = [node.text(deep=True) for node in tree.css("style") if _is_for_screens(node)] if b"<style" in low else ()
     unseen = "" if inner else never_shown(tree, low)
     tree.strip_tags([*INVISIBLE, "xml"] if inner else list(INVISIBLE))  # Outlook keeps settings in <xml>
     framed = [node.attributes["srcdoc"] or "" for node in tree.css("iframe[srcdoc]")] if b"srcdoc" in low else ()
+    return _Unshown(scripts, sheets, framed, unseen)
+
+
+def _prepare_text(tree: Any, low: bytes, sheets: Sequence[str], budget: Budget) -> None:
+    """Change the text of a tree to what browsers show of SVG, of text in reversed order, and of buttons."""
     if b"<svg" in low:
         prepare_svg(tree)
     if b"bdo" in low or b"-override" in low:
-        mark_reversed(tree, texts, budget)
+        mark_reversed(tree, sheets, budget)
     if b"<input" in low:
         for node in tree.css(_BUTTONS)[:MAX_LINKS]:
             node.insert_child(f" {(node.attributes.get('value') or '')[:_MAX_BUTTON]} ")
-    rare = b"onclick" in low or b"<iframe" in low
-    leading = [(node.tag, node) for node in tree.css(_LEADING + _RARE if rare else _LEADING)]
-    linking = [node for tag, node in leading if tag in _LINKING][:MAX_LINKS]
-    budget.spend(len(linking) * low.count(b"<") * _PER_LINK)
-    links = tuple(_links(linking, budget))
-    images = tuple((node.attributes.get("src") or "")[:300] for tag, node in leading if tag == "img")[:MAX_LINKS]
-    forms = sum(tag in ("form", "input") for tag, _ in leading)
+
+
+def _read_text(tree: Any, low: bytes, sheets: Sequence[str], budget: Budget, *, pictures: bool) -> tuple[str, str, str]:
+    """Return the visible text, the hidden text and the preheader of a tree, and remove its hidden elements.
+
+    `pictures` tells whether the page has images.
+    """
     close_elements(tree, low)
-    sheet = read_sheets(texts, budget)
+    sheet = read_sheets(sheets, budget)
     if sheet.values and b"var(" in low:
         sheet.resolve_styles(tree)
     taken = take_hidden(tree, sheet, elements=low.count(b"<"))
     body = tree.body
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
-    visible, hidden, preheader = taken.settle(visible, pictures=bool(images))
-    pictured = len(visible) < _LITTLE_TEXT and _OTHER_PICTURE.search(low) is not None
-    elsewhere = False
-    if not inner and (framed or b"<!--[if" in low) and len(visible.split()) < _FEW_WORDS:
-        other = _read_tree(_for_outlook(source, framed), budget, size=0, cut=False, inner=True)
-        pictured = pictured or bool(other.images)
-        elsewhere = not is_repeated(other.visible, set(visible.lower().split()))
-    if not inner and len(visible) < _LITTLE_TEXT and len(visible.split()) < _FEW_WORDS:
-        more = [outside_text(tree, texts, visible)]
-        if framed:
-            within = _read_tree("\n".join(framed).encode(), budget, size=0, cut=False, inner=True)
-            more.append(within.visible)
-            links, images = (links + within.links)[:MAX_LINKS], (images + within.images)[:MAX_LINKS]
-        words = set(visible.lower().split())
-        visible = "\n".join([visible, *[text for text in more if text and not is_repeated(text, words)]]).strip()
-    if unseen:
-        text = _read_tree(unseen.encode(), budget, size=0, cut=False, inner=True).visible
-        if not visible:  # programs that show nothing of the page show what browsers do not
-            visible = text
-        elif not is_repeated(text, set(visible.lower().split())):
-            hidden = f"{hidden}\n{text}".strip()
-    return Page(
-        visible,
-        hidden,
-        links,
-        images,
-        forms,
-        scripts,
-        size,
-        cut,
-        preheader=preheader,
-        pictured=pictured,
-        elsewhere=elsewhere,
+    return taken.settle(visible, pictures=pictures)
+
+
+def _has_few_words(text: str) -> bool:
+    return len(text.split(None, _FEW_WORDS)) < _FEW_WORDS
+
+
+def _is_new(text: str, visible: str) -> bool:
+    """Return whether a text is more than a repetition of the visible text."""
+    return not is_repeated(text, set(visible.lower().split()))
+
+
+def _with_outlook(page: Page, source: bytes, budget: Budget) -> Page:
+    """Return a page of few words that is also `pictured`, or says something `elsewhere`, by the source for Outlook."""
+    other = _read_inner(source, budget)
+    return replace(
+        page,
+        pictured=page.pictured or bool(other.images),
+        elsewhere=_is_new(other.visible, page.visible),
     )
+
+
+def _with_outside_text(page: Page, outside: str, framed: Sequence[str], budget: Budget) -> Page:
+    """Return a page of few words with the text outside of its elements, and with what its pages in frames show."""
+    texts, links, images = [outside], page.links, page.images
+    if framed:
+        within = _read_inner("\n".join(framed), budget)
+        texts.append(within.visible)
+        links, images = (links + within.links)[:MAX_LINKS], (images + within.images)[:MAX_LINKS]
+    more = [text for text in texts if _is_new(text, page.visible)]
+    return replace(page, visible="\n".join([page.visible, *more]).strip(), links=links, images=images)
+
+
+def _with_unseen(page: Page, source: str, budget: Budget) -> Page:
+    """Return a page with the text of elements that no browser shows, as hidden text unless nothing else is visible."""
+    text = _read_inner(source, budget).visible
+    if not page.visible:  # programs that show nothing of the page show these elements
+        return replace(page, visible=text)
+    if _is_new(text, page.visible):
+        return replace(page, hidden=f"{page.hidden}\n{text}".strip())
+    return page
 
 
 def _for_outlook(source: bytes, framed: Iterable[str]) -> bytes:
@@ -209,33 +250,3 @@ def _is_for_screens(node: Any) -> bool:
     """Return whether a <style> element applies to a screen."""
     media = node.attributes.get("media")
     return not media or applies(media)
-
-
-def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
-    origin = ""
-    for node in nodes:
-        attributes = node.attributes
-        url = next((value for name in _TARGETS if (value := (attributes.get(name) or "").strip())), "")
-        if node.tag == "base":
-            # Only the first base counts, also for the links before it, but those are rare.
-            origin = origin or (match[0] if (match := _ORIGIN.match(url[:_MAX_URL])) else "")
-            continue
-        if node.tag == "meta":
-            url = match[1] if (match := _REFRESH.match(attributes.get("content") or "")) else ""
-        elif node.tag == "iframe":
-            source = (attributes.get("src") or "").strip()
-            url = source if _WEB.match(source) else ""
-        elif not url or url[0] == "#":
-            opened = _OPENED.search((attributes.get("onclick") or "")[:_MAX_URL])
-            url = opened[2] if opened else url
-        if url and url[0] != "#":
-            text = node.text(deep=True)
-            budget.spend(len(text))
-            yield Link(_resolved(url[:_MAX_URL], origin), tidy(text[:2000])[:300])
-
-
-def _resolved(url: str, origin: str) -> str:
-    """Return `url`, or the URL at `origin` (the scheme and host of the base of the page) if `url` is relative."""
-    if not origin or url.startswith(("//", "\\\\", "/\\", "\\/")) or _URL_SCHEME.match(url):
-        return url
-    return f"{origin}/{url.lstrip('/')}"

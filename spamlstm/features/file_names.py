@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from spamlstm.features.invisible import BLANKS, COMMON_ZERO_WIDTH, DIRECTIONS
+
 FILE_KINDS = (
     "document", "archive", "page", "program", "image", "calendar", "message", "other", "macros", "disguised",
 )  # fmt: skip
@@ -31,11 +33,13 @@ _SHOWN = _PICTURES | frozenset("pdf doc docx xls xlsx ppt pptx rtf odt ods odp".
 _HARMLESS = frozenset(KIND_BY_ENDING) - frozenset(_ENDINGS["program"].split()) | frozenset(
     "mp3 mp4 mov avi wav".split()
 )
-_INVISIBLE = re.compile("[\u00ad\u115f\u1160\u200b-\u200f\u2060\u2800\u3164\ufeff\uffa0]")
-# Characters that turn the direction of the text, so that the ending is not shown last (Unicode Standard Annex 9).
-_DIRECTION = re.compile("[\u061c\u202a-\u202e\u2066-\u2069]")
-_BLANKS = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000_."
-# At least so many blanks before the ending push it out of sight.
+# Characters with which a name hides its ending. The rare characters without a width are left out until the next version
+# of the rendered text, which they would change.
+_INVISIBLE = re.compile(f"[{COMMON_ZERO_WIDTH}{BLANKS}]")
+# Behind such a character, the ending is not shown last.
+_DIRECTION = re.compile(f"[{DIRECTIONS}]")
+_SPACES = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000_."
+# At least so many spaces before the ending push it out of sight.
 _LONG_GAP = 8
 
 
@@ -57,7 +61,7 @@ def file_kinds(name: str, mime_type: str) -> Iterator[str]:
 def _is_disguised(name: str) -> bool:
     """Return whether the name of a program or page looks like that of another kind, as in `invoice.pdf.exe`."""
     stem = _INVISIBLE.sub(" ", name.rstrip(". ").rpartition(".")[0])
-    shown = stem.rstrip(_BLANKS)
+    shown = stem.rstrip(_SPACES)
     if len(stem) - len(shown) >= _LONG_GAP or _DIRECTION.search(stem):
         return True
     if KIND_BY_ENDING[ending(name)] == "program":

@@ -4,13 +4,11 @@ import re
 import unicodedata
 
 from spamlstm.features.disguise import fold_lookalikes, fold_pictures, foreign, join_letters, strip_decoration
+from spamlstm.features.invisible import BLANKS, ZERO_WIDTH
 from spamlstm.features.turned_letters import turn_letters
 from spamlstm.features.urls import url_host
 
-_ZERO_WIDTH = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
-    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
+_ZERO_WIDTH = re.compile(f"[{ZERO_WIDTH}]")
 # Browsers show none of these control characters. They are no disguise, because text in a wrong charset has many.
 _C1_CONTROL = re.compile("[\x80-\x9f]")
 # A few zero-width characters are harmless: a byte order mark, the joiners of emojis.
@@ -19,8 +17,6 @@ _MOST_INVISIBLE = 3
 # quadratic time.
 _MOST_SIGNS = 100
 _SIGNS = re.compile(rf"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{{{_MOST_SIGNS},}}+")
-# Letters that look like a space: Braille without dots, and Korean fillers, which NFKC normalisation makes invisible.
-_BLANKS = "\u2800\u3164\uffa0"
 # The half-width Japanese sound marks, and the combining marks to which NFKC normalisation converts them.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
@@ -101,7 +97,7 @@ def visible_letters(text: str) -> tuple[str, set[str]]:
     text, folded = fold_pictures(without_brackets(text))
     if folded:
         odd.add("confusable")
-    for blank in _BLANKS:
+    for blank in BLANKS:
         text = text.replace(blank, " ")
     if not unicodedata.is_normalized("NFKC", text):
         for letter, mark in _SOUND_MARKS:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from spamlstm.features.invisible import BLANKS, COMMON_ZERO_WIDTH, DIRECTIONS
+from spamlstm.message.part_text import file_ending, split_name
 
 FILE_KINDS = (
     "document", "archive", "page", "program", "image", "calendar", "message", "other", "macros", "disguised",
@@ -43,14 +44,9 @@ _SPACES = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008
 _LONG_GAP = 8
 
 
-def ending(name: str) -> str:
-    """Return the ending of the name of a file. Windows ignores dots and spaces at the end of a name."""
-    return name.lower().rstrip(". ").rpartition(".")[2]
-
-
 def file_kinds(name: str, mime_type: str) -> Iterator[str]:
     """Yield the kind of a file, a value in FILE_KINDS, and `disguised` if its name hides the kind."""
-    kind = KIND_BY_ENDING.get(ending(name))
+    kind = KIND_BY_ENDING.get(file_ending(name))
     if kind is None:
         kind = "image" if mime_type.startswith("image/") else "document" if mime_type == "application/pdf" else "other"
     yield kind
@@ -60,11 +56,12 @@ def file_kinds(name: str, mime_type: str) -> Iterator[str]:
 
 def _is_disguised(name: str) -> bool:
     """Return whether the name of a program or page looks like that of another kind, as in `invoice.pdf.exe`."""
-    stem = _INVISIBLE.sub(" ", name.rstrip(". ").rpartition(".")[0])
+    stem, ending = split_name(name)
+    stem = _INVISIBLE.sub(" ", stem)
     shown = stem.rstrip(_SPACES)
     if len(stem) - len(shown) >= _LONG_GAP or _DIRECTION.search(stem):
         return True
-    if KIND_BY_ENDING[ending(name)] == "program":
-        return ending(shown) in _HARMLESS
+    if KIND_BY_ENDING[ending] == "program":
+        return file_ending(shown) in _HARMLESS
     # Programs that convert pictures write `logo.png.svg`.
-    return ending(shown) in (_SHOWN - _PICTURES if ending(name) == "svg" else _SHOWN)
+    return file_ending(shown) in (_SHOWN - _PICTURES if ending == "svg" else _SHOWN)

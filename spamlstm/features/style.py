@@ -10,12 +10,13 @@ from string import ascii_letters, ascii_uppercase
 
 from spamlstm.features.disguise import foreign
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.file_names import FILE_KINDS, KIND_BY_ENDING, ending, file_kinds
+from spamlstm.features.file_names import FILE_KINDS, KIND_BY_ENDING, file_kinds
 from spamlstm.features.header_value import server_name
 from spamlstm.features.hop import UNKNOWN, Client
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 from spamlstm.message.mime import Part
+from spamlstm.message.part_text import file_ending
 
 Fact = tuple[str, str]
 """A name and a value, both from fixed sets. The model reads a fact as one token."""
@@ -211,7 +212,7 @@ def _unread(message: Message, length: int) -> str:
 
 
 def _unread_kind(name: str, mime_type: str) -> str:
-    end = ending(name)
+    end = file_ending(name)
     if _is_tnef(name, mime_type) or mime_type in _RTF_TYPES:
         return "office"
     if mime_type == "application/pdf" or end == "pdf":

@@ -146,11 +146,24 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
         kind = PartKind.SIGNED
     if kind is None and name and (attached or not mime_type.startswith("text/")):
         # An attached page is read too, because phishing mail sends forms as attachments.
-        # Windows ignores dots and spaces at the end of a name.
-        kind = _KIND_BY_ENDING.get(name.rstrip(". ").rpartition(".")[2].lower())
+        kind = _KIND_BY_ENDING.get(file_ending(name))
     if kind is None and mime_type.startswith("text/") and mime_type[5:] not in _NOT_SHOWN:
         return PartKind.UNREAD if attached and mime_type != "text/plain" else PartKind.PLAIN
     return kind or PartKind.UNREAD
+
+
+def file_ending(name: str) -> str:
+    """Return the ending of the name of a file, in lower case."""
+    return split_name(name)[1]
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return the name of a file without its ending, and the ending in lower case. A name without a dot is an ending.
+
+    Windows ignores dots and spaces at the end of a name.
+    """
+    stem, _, ending = name.rstrip(". ").rpartition(".")
+    return stem, ending.lower()
 
 
 def calendar_text(source: str) -> str:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.header_value import server_name, with_plain_values, without_comments
+from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
 
-# At most this many headers, and this many characters of each, are read.
-_MOST_HEADERS, _MOST_VALUE = 20, 4000
+# At most this many headers are read.
+_MOST_HEADERS = 20
 
 _RESULT = re.compile(r"[;\s](dmarc|dkim|spf)\s*=\s*([a-z]+)([^;]*)")
 _DMARC_FAILED = re.compile(r"dmarc\s*=\s*(?!pass|none|bestguess)\w")
@@ -46,7 +47,7 @@ def authentication_results(message: Message, *, start: int, own: str) -> list[Au
     if "authentication-results" not in message.first:
         return []
     headers = [(at, value) for at, (name, value) in enumerate(message.headers) if name == "authentication-results"]
-    if len(headers) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in headers):
+    if len(headers) > _MOST_HEADERS or any(len(value) > MAX_VALUE for _, value in headers):
         return [AuthenticationResult(0, "dmarc", "fail", "")]
     found: list[AuthenticationResult] = []
     for at, value in headers:
@@ -82,7 +83,7 @@ def received_spf(message: Message, *, start: int) -> AuthenticationResult | None
     at, value = next((at, value) for at, (name, value) in enumerate(message.headers) if name == "received-spf")
     if at >= start:
         return None
-    text = value[:_MOST_VALUE].lower()
+    text = value[:MAX_VALUE].lower()
     envelope = _ENVELOPE.search(without_comments(text))
     properties = f" smtp.mailfrom={envelope[1]}" if envelope else ""
     return AuthenticationResult(at, "spf", text.partition(" ")[0].strip(":;"), properties)

@@ -18,11 +18,10 @@ empty or an address in brackets, and may have spaces and thousands of characters
 import re
 from dataclasses import dataclass, field
 
+from spamlstm.message.headers import MAX_VALUE
+
 UNKNOWN = "unknown"
 """The reverse name of a client of which the server says that it has no confirmed name."""
-
-MOST_VALUE = 4000
-"""At most this many characters of a header are read."""
 
 _IP = r"\[(?i:IPv6:)?([0-9A-Fa-f.:]{2,45})\]"
 _FROM = re.compile(r"(?i:from)\s+([^()]*)(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?(?:\s*\(([^()]*)\))?")
@@ -58,16 +57,16 @@ NOBODY = Client("", "", "")
 
 def read_client(received: str) -> Client:
     """Return the client of a Received header, as far as its form is known."""
-    match = _FROM.match(received[:MOST_VALUE])
+    match = _FROM.match(received[:MAX_VALUE])
     words = match[1].split() if match else ()
     if match is None or (not words and match[2] is None):
         return NOBODY
     first = words[0] if words else ""
     own = _BRACKETED.fullmatch(first)
     if "by" in words[1:] or match[2] is None:  # there is no comment after the client
-        rest = received[match.start(1) + len(first) : MOST_VALUE]
+        rest = received[match.start(1) + len(first) : MAX_VALUE]
         return Client(first, UNKNOWN if own else "", own[1].lower() if own else "", rest=rest)
-    details, more, rest = match[2], match[3] or "", received[match.end(2) + 1 : MOST_VALUE]
+    details, more, rest = match[2], match[3] or "", received[match.end(2) + 1 : MAX_VALUE]
     exim = _EXIM_GREETING.search(details)
     if own and _EXIM.match(details):
         return Client(exim[1] if exim else first, UNKNOWN, own[1].lower(), rest=rest)

@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 from spamlstm.features.authentication import AuthenticationResult, authentication_results
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.header_value import server_name, without_comments, without_quotes
-from spamlstm.features.hop import MOST_VALUE, NOBODY, Client, read_client
+from spamlstm.features.hop import NOBODY, Client, read_client
+from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
 
 # At most this many Received headers are read.
@@ -57,7 +58,7 @@ class Route:
                 return
             client = read_client(value)
             ip = client.ip.removeprefix("::ffff:")
-            if not ip and len(value) > MOST_VALUE:
+            if not ip and len(value) > MAX_VALUE:
                 self.entry = value  # by a client that hides itself behind a long greeting
                 return
             if not ip or _PRIVATE.match(ip):

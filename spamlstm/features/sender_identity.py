@@ -31,6 +31,7 @@ from spamlstm.features.domains import (
 )
 from spamlstm.features.header_value import without_quotes
 from spamlstm.features.route import Route
+from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
 
 _SHARED = (FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS)
@@ -39,8 +40,6 @@ _LIST = "list:"
 KEY_BYTES = 8
 """The size of a hash of a name or proof."""
 _MOST_NAME = 320
-# At most this many characters of From are searched for further addresses.
-_MOST_VALUE = 4000
 
 # Mail from oneself: a network does not prove the own address, which spam often claims.
 _RECIPIENTS = ("delivered-to", "x-original-to", "envelope-to", "to")
@@ -160,7 +159,7 @@ def _organisation(message: Message) -> str:
     if len(values) != 1:
         return ""
     organisation = organisational_domain(message.sender)
-    value = values[0][:_MOST_VALUE]
+    value = values[0][:MAX_VALUE]
     if value.count("@") < 2:
         return organisation
     others = _DOMAIN_OF_ADDRESS.findall(without_quotes(value))

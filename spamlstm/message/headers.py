@@ -21,6 +21,7 @@ MAX_INNER_HEADERS, MAX_CONTENT_VALUES = 1024 * 1024, 256 * 1024
 # Up to this many header lines with bytes above 127 are decoded one by one; the rest are decoded together.
 MAX_EIGHT_BIT_LINES = 2_000
 MAX_VALUE = 4_000
+"""At most this many characters of the value of a header are read."""
 
 _FOLD = re.compile(r"\n[ \t]+")
 _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")

@@ -144,42 +144,52 @@ class HeaderReader:
         The keys are 'type' (text/plain by default), 'multipart' (the type that is a multipart, or ''), 'disposition',
         'transfer' (or ''), and the names of the parameters.
         """
-        size = sum([len(value) for name, value in headers if name in _CONTENT_NAMES])
-        if size > self._content_left:
-            self._defects["content headers too long"] = None
-        left = self._content_left
-        self._content_left = max(left - size, 0)
         found: dict[str, str] = {}
         values: dict[str, str] = {}
-        transfers: list[str] = []
         multipart = ""
         # If several headers have the same name, the topmost is used, as in most mail programs. A multipart below it is
         # tried first, because its parts would be lost otherwise.
-        for name, value in headers:
-            if name in _CONTENT_NAMES:
-                # The ending of a file name may stand behind a long gap.
-                shown = value if len(value) <= MAX_VALUE else _LONG_GAP.sub(_GAP, value)
-                read = shown[: min(MAX_VALUE, left)]
-                left -= len(read)
-                kind, parameters, wrong = content_value(read)
-                if wrong and name == "content-type":
-                    self._defects["wrong content type"] = None
-                values.setdefault(name, kind)
-                if name == "content-type" and kind.startswith("multipart"):
-                    multipart = multipart or kind
-                # multipart/related also has a parameter called `type`.
-                for key, text in parameters:
-                    found.setdefault(key, text)
-            elif name == "content-transfer-encoding":
-                transfers.append(transfer_encoding(value[:MAX_VALUE]))
-        found["transfer"] = next((one for one in transfers if one in ENCODED), transfers[0] if transfers else "")
+        for name, value in self._content_values(headers):
+            kind, parameters, wrong = content_value(value)
+            if wrong and name == "content-type":
+                self._defects["wrong content type"] = None
+            values.setdefault(name, kind)
+            if name == "content-type" and kind.startswith("multipart"):
+                multipart = multipart or kind
+            # multipart/related also has a parameter called `type`.
+            for key, text in parameters:
+                found.setdefault(key, text)
         found.pop("outside", None)
-        found["type"] = values.get("content-type") or "text/plain"
-        found["disposition"] = values.get("content-disposition", "")
-        if "/" not in found["type"]:
-            found["type"] = "text/html" if "html" in found["type"] else "text/plain"
+        mime_type = values.get("content-type") or "text/plain"
+        if "/" not in mime_type:
+            mime_type = "text/html" if "html" in mime_type else "text/plain"
+        found["type"] = mime_type
         found["multipart"] = f"{multipart}/mixed" if multipart == "multipart" else multipart
+        found["disposition"] = values.get("content-disposition", "")
+        found["transfer"] = _transfer(headers)
         return found
+
+    def _content_values(self, headers: Headers) -> list[tuple[str, str]]:
+        """Return the names and the values of Content-Type and Content-Disposition, as far as the limits allow."""
+        named = [(name, value) for name, value in headers if name in _CONTENT_NAMES]
+        left, size = self._content_left, sum([len(value) for _, value in named])
+        if size > left:
+            self._defects["content headers too long"] = None
+        self._content_left = max(left - size, 0)
+        read: list[tuple[str, str]] = []
+        for name, value in named:
+            # The ending of a file name may stand behind a long gap.
+            shown = value if len(value) <= MAX_VALUE else _LONG_GAP.sub(_GAP, value)
+            shown = shown[: min(MAX_VALUE, left)]
+            left -= len(shown)
+            read.append((name, shown))
+        return read
+
+
+def _transfer(headers: Headers) -> str:
+    """Return the first transfer encoding in which text must be decoded, otherwise the topmost one, or ''."""
+    found = [transfer_encoding(value[:MAX_VALUE]) for name, value in headers if name == "content-transfer-encoding"]
+    return next((one for one in found if one in ENCODED), found[0] if found else "")
 
 
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:

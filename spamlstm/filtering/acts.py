@@ -85,11 +85,12 @@ def plan(
 ) -> Plan | None:
     """Return the plan to carry out `actions` on a message, or None if no action is possible or needed.
 
-    `raw` is the content of the file, or None if the file is compressed. `junk` is the junk folder. `spam_threshold` is
-    the lowest probability at which a message is classified as spam.
+    `raw` is the content of the file, or None if the file must not be rewritten. `junk` is the junk folder.
+    `spam_threshold` is the lowest probability at which a message is classified as spam.
 
     - Only messages in new are tagged. A mail program that moved a message to cur may have cached its headers and size.
-      Compressed messages are not tagged, because servers compress mail and remember its plain size.
+      Compressed messages are not tagged, because servers compress mail and remember its plain size. Messages that also
+      have a name in another folder are not tagged, because after a crash the other name would look like a move.
     - Tagging and filing are a single replacement, directly into the junk folder.
     - A message from new is filed to new of the junk folder. A message with flags keeps its flags.
     - A keyword is set if the final folder of the message has a letter for the keyword. The message is then put in cur,

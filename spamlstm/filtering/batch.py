@@ -180,7 +180,7 @@ class Pass:
             actions,
             mail.entry,
             judgement,
-            raw=None if mail.is_compressed else mail.raw,
+            raw=mail.raw if mail.is_rewritable else None,
             expected=mail.identity,
             junk=junk,
             spam_threshold=spam_threshold,

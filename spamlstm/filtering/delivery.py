@@ -8,7 +8,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.placement import Arrival, Placement
+from spamlstm.filtering.placement import Arrival, Placement, is_recent
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import content_id, former_content_ids
 from spamlstm.maildir.entry import Entry
@@ -30,7 +30,8 @@ class Delivery:
     content: str
     delivered: float
     """The time at which the message came to the folder in which it was found, in seconds since 1970."""
-    is_compressed: bool = False
+    is_rewritable: bool = True
+    """Whether a tagged file may replace the file: the file is not compressed and has no name in another folder."""
 
 
 ReadResult: TypeAlias = Delivery | Outcome
@@ -103,10 +104,27 @@ class DeliveryReader:
                 return Outcome(candidate, Status.KNOWN, content=content)
             case Placement.UNCLEAR:
                 return Outcome(candidate, Status.WAITING, content=content)
-        # A message that its user is moving now is classified in the next scan if this folder is then its only folder.
-        if message_file.is_moving(entry, identity):
+        # A message that its user is moving now is classified in a later scan if the message is then still here: a mail
+        # server that moves a message by a link removes the first name within seconds. Names that stay are those of
+        # copies. procmail delivers a message to several folders by hard links.
+        is_linked = message_file.is_moving(entry, identity)
+        if is_linked and self._changed_lately(entry):
             return Outcome(candidate, Status.MOVING, content=content)
         # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
         return Delivery(
-            candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=stored.is_compressed
+            candidate,
+            entry,
+            raw,
+            identity,
+            content,
+            delivered=status.st_ctime,
+            is_rewritable=not (stored.is_compressed or is_linked),
         )
+
+    def _changed_lately(self, entry: Entry) -> bool:
+        """Return whether a name of a file was added, changed or removed less than WAIT_SECONDS ago."""
+        try:
+            changed = entry.status().st_ctime
+        except FileNotFoundError as error:
+            raise GoneError(entry.path) from error
+        return is_recent(changed, now=self._recovery.clock())

@@ -57,7 +57,10 @@ class Status(StrEnum):
     """
 
     MOVING = "moving"
-    """The user is moving the message now, because its file also has a name in another folder. A later scan decides."""
+    """The user may be moving the message now, because its file also has a name in another folder since a short time.
+
+    A later scan decides.
+    """
 
     WAITING = "waiting"
     """Another file of the message is in another folder, and the user may be moving it. A later scan decides.

@@ -30,6 +30,11 @@ _AHEAD = 60.0
 _MOST_LISTINGS = 8
 
 
+def is_recent(changed: float, *, now: float) -> bool:
+    """Return whether a file with the ctime `changed` came to its folder less than WAIT_SECONDS ago."""
+    return -_AHEAD < now - changed < WAIT_SECONDS
+
+
 class Placement(Enum):
     """The way in which a message came to the inbox."""
 
@@ -125,7 +130,7 @@ class Placements:
         found = [(place, self.is_there(mailbox, place)) for place in possible]
         if was_moved or not all(is_there for _, is_there in found):
             return Placement.MOVED
-        is_young = -_AHEAD < self.clock() - arrival.changed < WAIT_SECONDS
+        is_young = is_recent(arrival.changed, now=self.clock())
         if is_young and any(one.is_junk or one.since < arrival.changed - WAIT_SECONDS for one, _ in found):
             # A copy of a message that this program tagged has the tag.
             last = self.journal.last_act(mailbox.path, arrival.content)

@@ -158,7 +158,7 @@ def is_being_written(entry: Entry) -> bool:
 
 
 def is_moving(entry: Entry, expected: Identity) -> bool:
-    """Return whether a program is moving or copying a message: the file has a further name (see `is_linked_elsewhere`).
+    """Return whether a program moves or copied a message: the file has a further name (see `is_linked_elsewhere`).
 
     `expected` is the identity of the message when it was read.
     """

@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import on_disk
@@ -231,11 +232,35 @@ def test_listed_is_in_order(inbox):
 
 
 def test_a_copy_in_another_folder_is_left_to_its_user(inbox):
-    """A message that its user has linked to another folder meanwhile is not judged."""
+    """A message that its user has just linked to another folder is not judged."""
     one = inbox()
+    one.clock.now = time.time()
     on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
     os.link(one.deliver("spam"), os.path.join(one.root, ".Archive", "cur", "1:2,S"))
     assert [outcome.status for outcome in one.run()] == ["moving"]
+
+
+@pytest.mark.parametrize("body", ["spam", "unsure", "ham"])
+def test_mail_that_is_delivered_to_two_folders_by_a_link(inbox, body):
+    """A message that procmail delivers to the inbox and by a hard link to an archive is judged after half a minute.
+
+    It is filed by a rename and not tagged, and the file in the archive stays as it is.
+    """
+    one = inbox()
+    archive = os.path.join(one.root, ".Archive")
+    on_disk.create_folder(one.root, archive)
+    one.clock.now = time.time()
+    path = one.deliver(body)
+    content = Path(path).read_bytes()
+    os.link(path, os.path.join(archive, "new", "1.host"))
+    assert [outcome.status for outcome in one.run()] == ["moving"]
+    one.clock.now += 29
+    assert [outcome.status for outcome in one.run()] == ["moving"]
+    one.clock.now += 30
+    assert [outcome.status for outcome in one.run()] == ["done" if body == "spam" else "left"]
+    assert one.contents(one.junk if body == "spam" else one.root) == one.contents(archive) == [content]
+    one.again()
+    assert one.run() == []
 
 
 def test_dates_that_no_database_holds(inbox):

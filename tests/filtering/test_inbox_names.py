@@ -3,6 +3,7 @@
 # ruff: noqa: PTH118  as in maildir
 
 import os
+import time
 from pathlib import Path
 
 import on_disk
@@ -115,6 +116,7 @@ def test_two_links_of_one_file(inbox, actions, second):
 def test_a_program_that_moves_by_a_link(inbox):
     """A message that a mail program is moving from new to cur by a link is judged when its move is done."""
     one = inbox()
+    one.clock.now = time.time()
     path = one.deliver("spam", name="a,S=3")
     os.link(path, os.path.join(one.root, "cur", "a,S=3:2,S"))
     assert not {"done", "left"} & {outcome.status for outcome in one.run()}

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 
+from spamlstm.maildir import folder_names
+
 
 class FolderRole(StrEnum):
     """The role of a folder in filtering and learning."""
@@ -25,77 +27,29 @@ class FolderRole(StrEnum):
     """Trash, Sent, Drafts and similar folders. No labels are created for messages in these folders."""
 
 
-# The only table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
-# A Trash folder with a name that is missing here would turn deleted mail into ham. The configuration can add names
-# (ignore_folders).
-_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, spam mail, spamverdacht,
-unerwünscht, unerwünschte werbung, werbung, courrier indésirable, indésirable, indésirables, pourriel, pourriels,
-correo no deseado, correo basura, no deseado, posta indesiderata, indesiderata, ongewenste e-mail, ongewenst,
-ongewenste reclame, lixo eletrônico, lixo electrónico, correo lixo, correu brossa, nevyžádaná pošta, nevyžiadaná pošta,
-wiadomości-śmieci, niechciane, skräppost, uønsket, uønsket e-post, uønsket e-mail, uønsket mail,
-uønsket post, søppelpost, roskaposti, rämpspost, mēstules, levélszemét, önemsiz e-posta, gereksiz e-posta,
-istenmeyen e-posta, neželena pošta, neželjena pošta, e-mail nedorit, mesaje nedorite, ανεπιθύμητη αλληλογραφία,
-ανεπιθύμητα, спам, нежелательная почта, небажана пошта, нежелана поща, דואר זבל, البريد العشوائي,
-البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일,
-junk e-mails, spam e-mail, spam mails, spam e-mails, junk folder, spam folder, junk box, spam box, junk-ordner,
-spam-ordner, spam-verdacht, unerwuenscht, unerwünschte e-mail, unerwünschte e-mails, unerwünschte nachrichten,
-unerwünschte mails, courriels indésirables, courriel indésirable, courriers indésirables, messages indésirables,
-e-mail indésirable, carpeta de spam, correo electrónico no deseado, correos no deseados, mensajes no deseados,
-messaggi indesiderati, e-mail indesiderata, e-mail indesiderate, ongewenste mail, ongewenste post,
-ongewenste berichten, caixa de spam, lixo eletrónico, lixo eletronico, e-mail de lixo, correio não solicitado,
-correio indesejado, e-mails indesejados, correu no desitjat, dossier spam, skräpmail, uønskede e-mails,
-søppel-e-post, roskapostit, niechciana poczta, niechciane wiadomości, nevyžádané, nevyžádaná e-mailová pošta,
-kéretlen levelek, önemsiz, önemsiz posta, gereksiz, spam kutusu, istenmeyen, neželjeno, nepageidaujami laiškai,
-nepageidaujamas paštas, brukalas, šlamštas, surogātpasts, nedorite, spam e-pošta, ruslpóstur, post sothach,
-email sampah, e-mel sarap, email rác, нежелательные, нежелательные письма, небажані, нежељена пошта, ανεπιθύμητη,
-ספאם, זבל, بريد عشوائي, البريد غير المرغوب فيه, البريد الإلكتروني غير الهام, هرزنامه, जंक मेल, जंक ई-मेल, स्पैम, จดหมายขยะ,
-垃圾信件, スパムメール, ジャンク メール, 迷惑メールフォルダ, 스팸 메일"""
-_SENT = """sent, sent items, sent messages, sent mail, sent-mail, gesendet, gesendete elemente, gesendete objekte,
-gesendete nachrichten, envoyés, messages envoyés, éléments envoyés, enviados, elementos enviados,
-mensajes enviados, inviati, posta inviata, verzonden, verzonden items, itens enviados, wysłane,
-elementy wysłane, odeslané, odeslaná pošta, odoslané, skickat, skickade objekt, sendt, sendt post,
-sendte elementer, lähetetyt, elküldött, elküldött elemek, gönderilmiş, gönderilmiş öğeler, отправленные,
-надіслані, 已发送, 已发送邮件, 送信済み, 送信済みアイテム, 보낸메일함, 보낸 편지함"""
-# Folders with copies of mail that is or was in other folders.
-_COPIED = """expunged, all mail, important, starred, flagged, alle nachrichten, wichtig, markiert, tous les messages,
-suivis, todos, importantes, destacados, tutti i messaggi"""
-# Other folders that give no labels.
-_IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket,
-drafts, draft, outbox, unsent messages, templates, notes,
-papierkorb, gelöscht, gelöschte elemente, gelöschte objekte,
-entwürfe, postausgang, vorlagen,
-corbeille, éléments supprimés, messages supprimés, supprimés, brouillons,
-boîte d'envoi, modèles,
-papelera, elementos eliminados, eliminados, borradores,
-bandeja de salida, plantillas,
-cestino, posta eliminata, eliminati, bozze, posta in uscita, modelli,
-prullenbak, verwijderd, verwijderde items, concepten, postvak uit, sjablonen,
-lixeira, itens excluídos, itens eliminados, lixo, rascunhos, caixa de saída, modelos,
-kosz, elementy usunięte, kopie robocze, szkice, skrzynka nadawcza,
-koš, odstraněná pošta, koncepty, rozepsané,
-papperskorgen, borttaget, borttagna objekt, utkast, utkorgen,
-papirkurv, slettet post, slettede elementer, kladder, søppel,
-roskakori, poistetut, luonnokset, kuka, piszkozatok, törölt elemek,
-çöp kutusu, silinmiş öğeler, taslaklar,
-корзина, удаленные, удалённые, черновики, исходящие, кошик, чернетки,
-已删除, 已删除邮件, 废纸篓, 草稿, 草稿箱, 發件箱, ゴミ箱, 削除済みアイテム,
-下書き, 휴지통, 임시보관함"""
-
-
-def _names(table: str) -> tuple[str, ...]:
-    return tuple(_compared(" ".join(name.split())) for name in table.split(","))
+def _names(*tables: str) -> tuple[str, ...]:
+    return tuple(_compared(" ".join(name.split())) for table in tables for name in table.split(","))
 
 
 def _compared(name: str) -> str:
-    """Return a name in the form in which names are compared. macOS decomposes accented letters."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """Return a name in the form in which names are compared.
+
+    macOS decomposes accented letters. The small letter of the Turkish capital with a dot is i.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).replace("i\u0307", "i")
 
 
 # Programs write one name in several ways: "Junk E-mail", "Junk-E-Mail", "Junk_Email", "JunkEmail".
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[ _-]+(?=[^\W_])")
-JUNK_NAMES = _names(_JUNK)
+
+
+def _spaceless(name: str) -> str:
+    return _BETWEEN_WORDS.sub("", name)
+
+
+JUNK_NAMES = _names(folder_names.JUNK, folder_names.TRANSLATED_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
-_RANKS = {_BETWEEN_WORDS.sub("", name): rank for rank, name in reversed(list(enumerate(JUNK_NAMES)))}
+_RANKS = {_spaceless(name): rank for rank, name in reversed(list(enumerate(JUNK_NAMES)))}
 # Gmail keeps its own folders below such a folder. Many synchronizing programs separate levels by dots.
 _GMAIL = ("[gmail]", "[google mail]", "[googlemail]", "[imap]")
 ABOVE_JUNK = (("inbox",), *((name,) for name in _GMAIL))
@@ -105,8 +59,14 @@ Dovecot with LAYOUT=fs and Courier keep everything below INBOX.
 """
 _DOTTED = tuple(f"{name}." for name in ("inbox", *_GMAIL))
 
-_SENT_NAMES, _COPIED_NAMES = frozenset(_names(_SENT)), frozenset(_names(_COPIED))
-_IGNORED_NAMES = frozenset((*_SENT_NAMES, *_COPIED_NAMES, *_names(_IGNORED))) - {*JUNK_NAMES}
+_SENT_NAMES = frozenset(map(_spaceless, _names(folder_names.SENT, folder_names.TRANSLATED_SENT)))
+_COPIED_NAMES = frozenset(map(_spaceless, _names(folder_names.COPIED)))
+# A Trash folder with a name that is missing here would turn deleted mail into ham. The configuration can add names
+# (ignore_folders).
+_TRASH_AND_OTHERS = _names(
+    folder_names.IGNORED, folder_names.TRANSLATED_TRASH, folder_names.TRANSLATED_DRAFTS, folder_names.RUBBISH
+)
+_IGNORED_NAMES = _SENT_NAMES | _COPIED_NAMES | frozenset(map(_spaceless, _TRASH_AND_OTHERS))
 # Words that end in spam or junk. "Old spam" and "LearnSpam" contain spam, "Not junk" contains ham. "SpamAssassin users"
 # does not match: it is the folder of a mailing list.
 _ABOUT_JUNK = re.compile(r"(?:spam|junk|спам)(?![^\W\d_])")
@@ -131,22 +91,22 @@ def has_copies(name: str) -> bool:
     a folder, also of mail that was moved, and Gmail shows all mail in further folders. The role of these folders is
     IGNORED.
     """
-    return display_levels(name)[-1] in _COPIED_NAMES
+    return _spaceless(display_levels(name)[-1]) in _COPIED_NAMES
 
 
 def is_sent(name: str) -> bool:
     """Return whether the folder with the name `name` on disk has the mail that the user sent. Its role is IGNORED."""
     *upper, last = display_levels(name)
-    return last in _SENT_NAMES and not any(_has_role(level) for level in upper)
+    return _spaceless(last) in _SENT_NAMES and not any(_has_role(level) for level in upper)
 
 
 def junk_rank(level: str) -> int | None:
     """Return the index in JUNK_NAMES of the last level of a folder's name, case-folded, or None."""
-    return _RANKS.get(_BETWEEN_WORDS.sub("", level))
+    return _RANKS.get(_spaceless(level))
 
 
 def _has_role(level: str) -> bool:
-    return level in _IGNORED_NAMES or junk_rank(level) is not None
+    return _spaceless(level) in _IGNORED_NAMES or junk_rank(level) is not None
 
 
 @lru_cache(maxsize=4096)

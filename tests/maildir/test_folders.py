@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from spamlstm.maildir.folders import FolderRole, role_of
+from spamlstm.maildir import folder_names
+from spamlstm.maildir.folders import FolderRole, encoded, is_sent, role_of
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,25 @@ from spamlstm.maildir.folders import FolderRole, role_of
         (".Trash", FolderRole.IGNORED),
         (".Trash.old", FolderRole.IGNORED),
         (".Entw&APw-rfe", FolderRole.IGNORED),
+        # Names from Thunderbird, Roundcube, Horde and Outlook.
+        (".&ATA-stenmeyen", FolderRole.JUNK),
+        (".Mensaje no deseado", FolderRole.JUNK),
+        (".&V4NXPk,h-", FolderRole.JUNK),
+        (".&Xp9O9nux-", FolderRole.IGNORED),
+        ("[Gmail]/&MFQwf3ux-", FolderRole.IGNORED),
+        (".Gunoi", FolderRole.IGNORED),
+        (".Papperskorg", FolderRole.IGNORED),
+        (".Deleted_Items", FolderRole.IGNORED),
+        (".Slettede beskeder", FolderRole.IGNORED),
+        ("[Gmail]/&BBIEQQRP- &BD8EPgRHBEIEMA-", FolderRole.IGNORED),
+        # Rubbish: junk in one program, Trash in another.
+        (".Basura", FolderRole.IGNORED),
+        (".Sampah", FolderRole.IGNORED),
+        (".Skr&AOQ-p", FolderRole.IGNORED),
+        # Names that a user may give to another folder.
+        (".Quarantine", FolderRole.FILED),
+        (".Unwanted", FolderRole.FILED),
+        (".Possible spam", FolderRole.IGNORED),
         (".Papierkorb", FolderRole.IGNORED),
         ("[Gmail]/All Mail", FolderRole.IGNORED),
         (".INBOX.Sent Messages", FolderRole.IGNORED),
@@ -54,6 +74,20 @@ from spamlstm.maildir.folders import FolderRole, role_of
 def test_role_of(name, expected):
     """The role follows from the name as mail programs show it, and from `ignore_folders`."""
     assert role_of(name, junk="auto", ignore_folders=("Receipts", "Lists/noise")) is expected
+
+
+@pytest.mark.parametrize("name", ["Sent-Items", "SentItems", "Enviadas", "寄件備份"])
+def test_names_of_sent_folders(name):
+    """A Sent folder is known by its name in many languages, however its words are separated."""
+    assert is_sent("." + encoded(name))
+    assert not is_sent(".Trash." + encoded(name))
+
+
+def test_no_name_has_two_roles():
+    """Each name is in one table only, so that the order of the tables does not matter."""
+    tables = [table for name, table in vars(folder_names).items() if name.isupper()]
+    names = [{" ".join(name.split()) for name in table.split(",")} for table in tables]
+    assert sum(map(len, names)) == len(set().union(*names))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from spamlstm.maildir.content_id import content_id, is_content_id
 from spamlstm.maildir.folders import FolderRole, role_of
 from spamlstm.message.compression import compression_defect
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.reading import not_mail
+from spamlstm.model.reading import holds_mail
 from spamlstm.wording import counted
 
 SHOWN = 20
@@ -155,7 +155,7 @@ def _contents(named: MailPaths, mail: Iterable[GivenMessage | FileMessage], *, c
         except OSError as error:
             named.fail(found.name, reason_of(error))
             continue
-        if check and (not raw.strip() or not_mail(raw)):
+        if check and not holds_mail(raw):
             defect = compression_defect(raw)
             why = f"it is {defect}" if defect else "this is not mail and was not labelled"
             named.fail(found.name, why, ExitStatus.DATA)

@@ -240,6 +240,11 @@ def not_mail(raw: bytes) -> bool:
     return len(start) - len(start.translate(None, _CONTROLS)) > len(start) // 50
 
 
+def holds_mail(raw: bytes) -> bool:
+    """Return whether the bytes may be labelled. An empty or blank message and binary data say nothing about mail."""
+    return bool(raw.strip()) and not not_mail(raw)
+
+
 def _is_data(message: Message) -> bool:
     """Return whether the message consists only of base64 data, which looks like words but contains none."""
     text = message.text

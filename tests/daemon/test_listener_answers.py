@@ -131,6 +131,19 @@ def test_labelling_needs_permission(tmp_path, classifier, config):
     assert not (tmp_path / "state" / "labels.sqlite").exists()
 
 
+@pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\x00\xff" * 500])
+def test_data_that_are_no_mail_are_not_labelled(running, spamd, data):
+    """Empty, blank and binary data get an error, as from `spamlstm label`, and nothing is stored.
+
+    To remove the label of such data, which an earlier version stored, is no error.
+    """
+    body = b"Content-length: %d\r\n\r\n%s" % (len(data), data)
+    answer = exchange(spamd, b"TELL SPAMC/1.5\r\nMessage-class: spam\r\nSet: local\r\n" + body)
+    assert answer == b"SPAMD/1.0 69 Service Unavailable: this is not mail and was not labelled\r\n"
+    assert not (running.state / "labels.sqlite").exists()
+    assert exchange(spamd, b"TELL SPAMC/1.5\r\nRemove: local\r\n" + body) == b"SPAMD/1.1 0 EX_OK\r\n\r\n\r\n"
+
+
 def test_a_damaged_label_store_does_not_stop_judging(running, spamd):
     """Mail is classified by the model alone, and learning says that it failed."""
     (running.state / "labels.sqlite").write_bytes(b"no database" * 1000)

@@ -17,7 +17,7 @@ from tiny_bundle import HAM, SPAM, make
 from spamlstm.config import Config, SpamdConfig
 from spamlstm.daemon.listeners import listener, sockets
 from spamlstm.daemon.listeners.judging import JudgingError, LabelRequestOfClient
-from spamlstm.errors import UnavailableError
+from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning.label import Label
 from spamlstm.model.classifier import Classifier
 
@@ -35,17 +35,21 @@ def test_the_modes_of_the_sockets(tmp_path, classifier):
 
 
 @pytest.mark.parametrize(
-    ("listen", "group", "words"),
+    ("listen", "group", "kind", "words"),
     [
-        ("unix:{0}/no/s", None, "the folder {0}/no does not exist"),
-        ("unix:{0}/file", None, "{0}/file exists and is not a socket; remove it"),
-        ("unix:{0}/served", None, "in use"),
-        ("127.0.0.1:{1}", None, "in use"),
-        ("unix:{0}/s", "no-such-group", "there is no group 'no-such-group'"),
+        ("unix:{0}/no/s", None, UnavailableError, "the folder {0}/no does not exist"),
+        ("unix:{0}/file", None, UnavailableError, "{0}/file exists and is not a socket; remove it"),
+        ("unix:{0}/served", None, TemporaryError, "in use"),
+        ("127.0.0.1:{1}", None, TemporaryError, "in use"),
+        ("192.0.2.1:{1}", None, TemporaryError, "does not have the address"),
+        ("unix:{0}/s", "no-such-group", UnavailableError, "there is no group 'no-such-group'"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_an_error(tmp_path, classifier, listen, group, words):
-    """The daemon does not start without a configured listener, and says why. Files of others are not replaced."""
+def test_an_address_that_cannot_be_used_is_an_error(tmp_path, classifier, listen, group, kind, words):  # noqa: PLR0917
+    """The daemon does not start without a configured listener, and says why. Files of others are not replaced.
+
+    If the address may be free later, or the machine may get it later, the status makes systemd start it again.
+    """
     (tmp_path / "file").write_text("text")
     with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
         unix.bind(str(tmp_path / "served"))
@@ -54,7 +58,7 @@ def test_an_address_that_cannot_be_used_is_an_error(tmp_path, classifier, listen
         tcp.listen()
         values = str(tmp_path), tcp.getsockname()[1]
         config = Config(spamd=SpamdConfig(listen=listen.format(*values), group=group))
-        with pytest.raises(UnavailableError, match=re.escape(words.format(*values))):
+        with pytest.raises(kind, match=re.escape(words.format(*values))):
             listening(tmp_path / "state", classifier, config).__enter__()
         assert (tmp_path / "file").read_text() == "text"
 

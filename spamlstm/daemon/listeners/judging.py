@@ -27,6 +27,7 @@ from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.paths import is_maildir
 from spamlstm.model.policy import Reason
+from spamlstm.model.reading import holds_mail
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.verdict import Judgement, Verdict
 
@@ -58,6 +59,10 @@ T = TypeVar("T")
 
 class JudgingError(Exception):
     """A request that cannot be answered. The message is a sentence for the client without text of the mail."""
+
+
+class UnfitRequestError(JudgingError):
+    """A request that cannot be answered because of what it contains, so that its repetition cannot be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +288,10 @@ class Judging:
     def _label(self, request: LabelRequestOfClient) -> None:
         maildir = self._owner(request)
         if maildir is None or (maildir and not request.account and not is_maildir(maildir)):
-            request.answer.set_exception(JudgingError("no Maildir of the configuration belongs to this user"))
+            request.answer.set_exception(UnfitRequestError("no Maildir of the configuration belongs to this user"))
+            return
+        if request.label is not None and not request.account and not holds_mail(request.raw):
+            request.answer.set_exception(UnfitRequestError("this is not mail and was not labelled"))
             return
         try:
             if request.label is None:

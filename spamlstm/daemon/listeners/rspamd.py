@@ -29,7 +29,7 @@ from spamlstm.daemon.listeners.http_message import (
     read_body,
     read_request,
 )
-from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
+from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError, UnfitRequestError
 from spamlstm.daemon.listeners.listener import MOST_CONNECTIONS
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import REMOVED, REQUIRED, headers, points, symbol
@@ -104,6 +104,8 @@ async def _answer(client: ClientConnection, request: HttpRequest, *, keep: bool,
         if label is None:
             return http_json(_verdict(raw, await client.judged(raw, _user(request))), keep=keep)
         changed = await client.labelled(raw, _user(request), label)
+    except UnfitRequestError as error:
+        raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     except JudgingError as error:
         raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
     if changed:

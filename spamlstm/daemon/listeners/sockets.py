@@ -1,6 +1,7 @@
 """The sockets of listeners: Unix sockets for a user and a group, and TCP sockets."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 from spamlstm.config import ListenerConfig
 from spamlstm.config.addresses import TcpAddress, UnixAddress, parse_address
 from spamlstm.config.ownership import group_number
-from spamlstm.errors import UnavailableError, UserError, reason_of
+from spamlstm.errors import TemporaryError, UnavailableError, UserError, reason_of
 from spamlstm.xdg import FILTER_SOCKET
 
 
@@ -34,7 +35,11 @@ def own_socket(state: Path) -> Iterator[socket.socket]:
 
 
 def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
-    """Return a socket that is bound as configured. Raises UnavailableError if the address cannot be used."""
+    """Return a socket that is bound as configured.
+
+    Raises TemporaryError if another program uses the address, or if the machine does not have it yet, and
+    UnavailableError if the address cannot be used for another reason.
+    """
     address = parse_address(config.listen or "")
     try:
         if isinstance(address, UnixAddress):
@@ -42,7 +47,18 @@ def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
         return _tcp_socket(address)
     except (OSError, UserError) as error:
         why = _why(error, address, config) if isinstance(error, OSError) else str(error)
-        raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
+        kind = TemporaryError if _is_temporary(error, address) else UnavailableError
+        raise kind(f"[{name}] cannot listen on {config.listen}: {why}") from error
+
+
+def _is_temporary(error: Exception, address: UnixAddress | TcpAddress) -> bool:
+    """Return whether a later start may be able to use the address, so that the units start the daemon again.
+
+    The program that uses the address may be about to end. While the machine starts, an interface may not be up yet.
+    """
+    if not isinstance(error, OSError) or error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+        return False
+    return not (isinstance(address, UnixAddress) and other_file(address.path))
 
 
 def other_file(path: str) -> str:
@@ -66,6 +82,10 @@ def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConf
         )
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
         return "this user may not use ports below 1024; use a higher port, a Unix socket or spamlstm.socket of systemd"
+    if error.errno == errno.EADDRINUSE:
+        return f"{reason_of(error)}; stop the program that uses it, or name another address"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine does not have the address; name another address, or wait for the network"
     return reason_of(error)
 
 

@@ -31,6 +31,14 @@ def test_learning(http):
     assert asked(http, post("/learnham", UNSURE, f"Password: {PASSWORD}")) == (200, {"success": True})
 
 
+@pytest.mark.parametrize("data", [b"\n \r\n", b"\x00\xff" * 500])
+def test_data_that_are_no_mail_are_not_labelled(http, running, data):
+    """Blank and binary data get an error, as from `spamlstm label`, and nothing is stored."""
+    answer = asked(http, post("/learnspam", data, f"Password: {PASSWORD}"))
+    assert answer == (422, {"error": "this is not mail and was not labelled"})
+    assert not (running.state / "labels.sqlite").exists()
+
+
 def test_labels_belong_to_their_user(tmp_path, classifier, file):
     """The address of delivery chooses the labels, else the only recipient, else the user."""
     for name in ("ann", "bob"):
@@ -66,7 +74,7 @@ def test_labels_belong_to_their_user(tmp_path, classifier, file):
         assert [action(*lines) for lines in (*nobody, ("User: bob",))] == ["no action"] * (len(nobody) + 1)
         for lines in nobody:
             answer = asked(f"{tmp_path}/s", post("/learnspam", UNSURE, f"Password: {PASSWORD}", *lines))
-            assert answer == (503, {"error": "no Maildir of the configuration belongs to this user"})
+            assert answer == (422, {"error": "no Maildir of the configuration belongs to this user"})
 
 
 def test_the_password_is_read_again(http, running, config, file):

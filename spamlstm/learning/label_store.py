@@ -67,6 +67,16 @@ class LabelStore:
         """Open the labels of a state folder. Return None if the folder has no label store."""
         return cls.open(state) if (state / LABELS).exists() else None
 
+    @classmethod
+    def read(cls, state: Path) -> Self | None:
+        """Open the labels of a state folder to read them. Return None if the folder has no label store.
+
+        Unlike `find`, this works on a read-only file system, with a temporary copy of the store.
+        """
+        if not (state / LABELS).exists():
+            return None
+        return cls.copy(state) if os.statvfs(state).f_flag & os.ST_RDONLY else cls.open(state)
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()

@@ -229,8 +229,11 @@ def _features(example: Example) -> PersonalFeatures:
 
 
 def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) -> PersonalLayer | None:
-    """Return the layer learned from the labels of a state folder, or None without labels. `tell` is as in `Trainer`."""
-    labels = LabelStore.find(state)
+    """Return the layer learned from the labels of a state folder, or None without labels. `tell` is as in `Trainer`.
+
+    The state folder need not be writable.
+    """
+    labels = LabelStore.read(state)
     if labels is None:
         return None
     with contextlib.closing(labels):

@@ -1,4 +1,4 @@
-"""Dry runs with a state folder that cannot be written or created."""
+"""Dry runs, and commands that only read, with a state folder that cannot be written or created."""
 
 import sqlite3
 import subprocess
@@ -80,6 +80,23 @@ def test_a_scan_needs_no_state_folder(on_read_only, state):
     """A dry run of `scan` creates no state folder, so it also runs where none can be created."""
     status, lines, complaint = on_read_only("scan", "--state", state)
     assert (status, lines[:4], complaint) == (0, "spam", "")
+
+
+@pytest.mark.parametrize("command", [("filter", "--exit-code"), ("classify", "--exit-code", "-")])
+def test_labels_are_read_where_they_cannot_be_written(spamlstm, root, environment, read_only, tmp_path, state, command):  # noqa: PLR0917
+    """A message is classified by the labels of a state folder that is read-only, and not passed unclassified."""
+    (tmp_path / "unsure.eml").write_bytes(tiny_bundle.UNSURE)
+    state.mkdir(mode=0o700)
+    assert spamlstm("label", "spam", tmp_path / "unsure.eml", "--state", state)[0] == 0
+    done = subprocess.run(
+        [*read_only, sys.executable, "-m", "spamlstm", *command, "--state", str(state)],
+        cwd=root,
+        env=environment,
+        input=tiny_bundle.UNSURE,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("exists", [False, True])

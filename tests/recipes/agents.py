@@ -61,14 +61,24 @@ def check_agent(service: Service, home: Path, deliver: Deliver, *, tags: bool = 
         assert [same_mail(raw, spam) for raw in inside(home)["inbox"]] == [True]
 
 
-def without_command(service: Service, home: Path, deliver: Deliver) -> tuple[int, list[bytes]]:
-    """Deliver spam without our command. Return the exit status, and the messages in the inbox."""
-    away = service.folder / "away"
-    shutil.move(service.program, away)
+DAMAGED = "#!/usr/bin/python3 -I\nimport spamlstm_that_an_upgrade_of_Python_removed\n"
+"""A command that Python cannot load. Its exit status is 1."""
+
+
+def without_command(service: Service, home: Path, deliver: Deliver, *, left: str = "") -> tuple[int, list[bytes]]:
+    """Deliver spam without our command, or with the script `left` in its place.
+
+    Return the exit status, and the messages in the inbox.
+    """
+    program, away = Path(service.program), service.folder / "away"
+    shutil.move(program, away)
     try:
+        if left:
+            program.write_text(left)
+            program.chmod(0o755)
         status = deliver(mails()["junk"])
     finally:
-        shutil.move(away, service.program)
+        shutil.move(away, program)
     found = inside(home)
     assert found["junk"] == []
     return status, found["inbox"]

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from agents import ROOT_ONLY, agent, check_agent, without_command
+from agents import DAMAGED, ROOT_ONLY, agent, check_agent, without_command
 from maildirs import make
 from recipe import PROGRAM, Recipe
 from serving import mails, same_mail
@@ -35,7 +35,8 @@ def test_spam_is_filed(service, home, deliver):
     check_agent(service, home, deliver)
 
 
-def test_without_the_command(service, home, deliver):
-    """If our command is missing, the message is in the inbox, unchanged."""
-    status, found = without_command(service, home, deliver)
+@pytest.mark.parametrize("left", ["", DAMAGED])
+def test_without_the_command(service, home, deliver, left):
+    """If our command is missing, or Python cannot load it, the message is in the inbox, unchanged."""
+    status, found = without_command(service, home, deliver, left=left)
     assert (status, [same_mail(raw, mails()["junk"]) for raw in found]) == (0, [True])

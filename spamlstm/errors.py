@@ -27,7 +27,7 @@ class ExitStatus(IntEnum):
     UNAVAILABLE = 69, "no daemon answers, or a required package or privilege is missing"
     SOFTWARE = 70, "a bug in spamlstm; please report it"
     IO = 74, "reading or writing failed, for example because the disk is full"
-    TEMPORARY = 75, "another spamlstm runs, an address is in use, a message failed or memory is short; try later"
+    TEMPORARY = 75, "a lock, an address or memory is not free, or a message failed; try later"
     CONFIG = 78, "the configuration or the state folder cannot be used"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
     BROKEN_PIPE = 141, "the program that reads the output has exited"

@@ -14,7 +14,7 @@ from rich.console import Console
 from spamlstm.errors import ExitStatus, UserError
 from spamlstm.model.bundle import MANIFEST
 
-from . import options, progress, reading
+from . import options, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,33 +84,28 @@ def fit(
     run_folder.check_replaceable(out, holds=MANIFEST)
     if fold and not folds:
         raise UserError("--fold has no effect with --no-folds; leave out one of them")
-    recipe = options.chosen_recipe(
+    chosen = options.TrainingOptions(
+        corpus=corpus,
         epochs=epochs,
         per_epoch=per_epoch,
         vocabulary=vocabulary,
         synthetic=synthetic,
         synthetic_share=synthetic_share,
+        modern=modern,
+        modern_count=modern_count,
+        modern_share=modern_share,
         evaded=evaded,
         evaded_share=evaded_share,
         seed=seed,
+        kept=kept,
+        threads=threads,
     )
-    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, wide_rate=wide_rate, wide_parts=wide_parts)
+    recipe = replace(chosen.recipe(), wide_rate=wide_rate, wide_parts=wide_parts)
     recipe = replace(recipe, bare=bare, lent=lent, deep_rows=deep_rows)
     recipe = replace(recipe, weights=tuple(map(options.chosen_weight, weight or ())))
-    data, limits = reading.read_mail(
-        console,
-        corpus,
-        first=first,
-        synthetic=synthetic,
-        seed=seed,
-        threads=threads,
-        modern=added,
-        evaded=evaded,
-        kept=kept,
-    )
-    chosen = tuple(tuple(names.split(",")) for names in fold or ())
-    fitting.check_sources(data, [name for names in chosen for name in names], option="--fold")
+    data, limits = chosen.read_mail(console, first=first)
+    left_out = tuple(tuple(names.split(",")) for names in fold or ())
+    fitting.check_sources(data, [name for names in left_out for name in names], option="--fold")
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -120,7 +115,7 @@ def fit(
             version=version,
             device=options.chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
-            folds=(chosen or fitting.FOLDS) if folds else (),
+            folds=(left_out or fitting.FOLDS) if folds else (),
             network=network,
             without=tuple(without or ()),
             slim=slim,
@@ -165,30 +160,24 @@ def leave_out(
     from . import leave_out as experiment
 
     experiment.check_out(out)
-    recipe = options.chosen_recipe(
+    chosen = options.TrainingOptions(
+        corpus=corpus,
         epochs=epochs,
         per_epoch=per_epoch,
         vocabulary=vocabulary,
         synthetic=synthetic,
         synthetic_share=synthetic_share,
+        modern=modern,
+        modern_count=modern_count,
+        modern_share=modern_share,
         evaded=evaded,
         evaded_share=evaded_share,
         seed=seed,
-    )
-    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed)
-    data, limits = reading.read_mail(
-        console,
-        corpus,
-        first=None,
-        synthetic=synthetic,
-        seed=seed,
-        threads=threads,
-        style=style,
-        modern=added,
-        evaded=evaded,
         kept=kept,
+        threads=threads,
     )
+    recipe = chosen.recipe()
+    data, limits = chosen.read_mail(console, style=style)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -239,29 +228,24 @@ def compare_cells(
     from . import cell_figures, cells, run_folder
 
     run_folder.check_replaceable(out, holds=cell_figures.DATA)
-    recipe = options.chosen_recipe(
+    chosen = options.TrainingOptions(
+        corpus=corpus,
         epochs=epochs,
         per_epoch=per_epoch,
         vocabulary=vocabulary,
         synthetic=synthetic,
         synthetic_share=synthetic_share,
+        modern=modern,
+        modern_count=modern_count,
+        modern_share=modern_share,
         evaded=evaded,
         evaded_share=evaded_share,
         seed=seed,
-    )
-    added, dressed = options.chosen_modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, weights=tuple(map(options.chosen_weight, weight or ())))
-    data, limits = reading.read_mail(
-        console,
-        corpus,
-        first=first,
-        synthetic=synthetic,
-        seed=seed,
-        threads=threads,
-        modern=added,
-        evaded=evaded,
         kept=kept,
+        threads=threads,
     )
+    recipe = replace(chosen.recipe(), weights=tuple(map(options.chosen_weight, weight or ())))
+    data, limits = chosen.read_mail(console, first=first)
     with progress.shown(console, "training", each=per_epoch) as tick:
         cells.compare(
             data, recipe, limits, without=without, out=out, device=options.chosen_device(device), say=_say, tick=tick

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +11,12 @@ import typer
 
 from spamlstm.errors import UserError
 
+from . import reading
+
 if TYPE_CHECKING:
-    from .generated import Modern
+    from rich.console import Console
+
+    from .dataset import Dataset, Limits
     from .learn import Recipe
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder of mail, or folder of archives.")]
@@ -71,48 +75,66 @@ Kept = Annotated[
 Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
 
 
-def chosen_recipe(
-    *,
-    epochs: int,
-    per_epoch: int,
-    vocabulary: int,
-    synthetic: int,
-    synthetic_share: float | None,
-    evaded: float,
-    evaded_share: float | None,
-    seed: int,
-) -> Recipe:
-    """Return the recipe with the options that all commands have.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """The options of all commands that train networks on corpora."""
 
-    Raises UserError if a share would have no effect, because there are no such messages.
-    """
-    from .learn import Recipe
-    from .network import NetworkConfig
+    corpus: list[Path]
+    epochs: int
+    per_epoch: int
+    vocabulary: int
+    synthetic: int
+    synthetic_share: float | None
+    modern: Path | None
+    modern_count: int | None
+    modern_share: float | None
+    evaded: float
+    evaded_share: float | None
+    seed: int
+    kept: Path | None
+    threads: int
 
-    for name, share, wanted in (("synthetic", synthetic_share, synthetic), ("evaded", evaded_share, evaded)):
-        if share is not None and not wanted:
-            raise UserError(f"--{name}-share has no effect without --{name}; add it, or leave out the share")
-    recipe = Recipe(NetworkConfig(vocabulary=vocabulary))
-    return replace(
-        recipe,
-        epochs=epochs,
-        per_epoch=per_epoch,
-        synthetic=recipe.synthetic if synthetic_share is None else synthetic_share,
-        disguised=recipe.disguised if evaded_share is None else evaded_share,
-        seed=seed,
-    )
+    def recipe(self) -> Recipe:
+        """Return the recipe with these options.
 
+        Raises UserError if a share or a number would have no effect, because there are no such messages.
+        """
+        from .learn import Recipe
+        from .network import NetworkConfig
 
-def chosen_modern(folder: Path | None, count: int | None, share: float | None) -> tuple[Modern | None, float]:
-    """Return the dressed mail to add, and its share.
+        shares = ("synthetic", self.synthetic_share, self.synthetic), ("evaded", self.evaded_share, self.evaded)
+        for name, share, wanted in shares:
+            if share is not None and not wanted:
+                raise UserError(f"--{name}-share has no effect without --{name}; add it, or leave out the share")
+        if self.modern is None and (self.modern_count is not None or self.modern_share is not None):
+            raise UserError("--modern-count and --modern-share need --modern FOLDER")
+        recipe = Recipe(NetworkConfig(vocabulary=self.vocabulary))
+        return replace(
+            recipe,
+            epochs=self.epochs,
+            per_epoch=self.per_epoch,
+            synthetic=recipe.synthetic if self.synthetic_share is None else self.synthetic_share,
+            dressed=recipe.dressed if self.modern_share is None else self.modern_share,
+            disguised=recipe.disguised if self.evaded_share is None else self.evaded_share,
+            seed=self.seed,
+        )
 
-    Raises UserError if there is a number or a share of dressed messages but no folder.
-    """
-    from .generated import Modern
+    def read_mail(self, console: Console, *, first: int | None = None, style: bool = True) -> tuple[Dataset, Limits]:
+        """Read the corpora, and add the generated mail and the disguised copies, see `reading.read_mail`."""
+        from .generated import Modern
 
-    if folder is None and (count is not None or share is not None):
-        raise UserError("--modern-count and --modern-share need --modern FOLDER")
-    return Modern(folder, count or 40_000) if folder else None, 0.3 if share is None else share
+        return reading.read_mail(
+            console,
+            self.corpus,
+            first=first,
+            synthetic=self.synthetic,
+            seed=self.seed,
+            threads=self.threads,
+            style=style,
+            modern=Modern(self.modern, self.modern_count or 40_000) if self.modern else None,
+            evaded=self.evaded,
+            kept=self.kept,
+        )
 
 
 def chosen_weight(given: str) -> tuple[str, float]:

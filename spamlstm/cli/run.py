@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm import __version__
@@ -60,86 +61,154 @@ def run_daemon(
         reload_requests = stack.enter_context(_signals_while_starting())
         config, classifier = load()
         stack.enter_context(hold(state))
-        journal = Journal.open(state)
-        stack.callback(journal.close)
-        notifier = Notifier(os.environ)
-        label_stores = LabelStores(state, base=classifier, scope=config.learning.labels, beat=notifier.beat)
-        stack.callback(label_stores.close)
-        mailbox_state = MailboxState.open(state)
-        stack.callback(mailbox_state.close)
-        wakeup = stack.enter_context(Wakeup())
-        hints = Hints(wakeup.wake)
-        watcher = stack.enter_context(Watcher(hints))
-        locks = stack.enter_context(MaildirLocks())
-        tracker = Tracker(
-            config=config,
-            mailbox_state=mailbox_state,
-            journal=journal,
-            label_stores=label_stores,
-            watch=watcher.watch_junk,
-            open_maildir=locks.opened,
-        )
-        pipeline = Pipeline(
+        daemon = _create_daemon(
+            stack,
+            state,
             config=config,
             classifier=classifier,
-            journal=journal,
-            counters=Counters(),
-            placed=tracker.placed,
-            layer_of=label_stores.layer,
-            open_maildir=locks.opened,
-            beat=notifier.beat,
-        )
-        learning = LearningRounds(
-            label_stores=label_stores, tracker=tracker, config=config, present=watcher.present, moved=hints.take_moved
-        )
-        status = DaemonStatus(
-            pipeline.counters,
-            model=classifier.bundle.label,
-            waiting=lambda: len(hints),
-            overflows=lambda: watcher.overflows,
-            restarts=lambda: watcher.restarts,
-            learning=label_stores.status.snapshot,
-            listeners=lambda: listeners.snapshot(),  # noqa: PLW0108  created below
-            accounts=lambda: accounts.snapshot(),  # noqa: PLW0108  created below
-            model_remark=lambda: lost_selection(model),
-            # A reload replaces the classifier.
-            thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
-        )
-        requests = Judging(
-            classifier=lambda: pipeline.classifier,
-            config=lambda: pipeline.config,
-            label_stores=label_stores,
-            wake=wakeup.wake,
-            beat=notifier.beat,
-        )
-        listeners = Listeners(requests, state=state, passed=passed_sockets(os.environ), failed=wakeup.wake)
-        stack.callback(listeners.close)
-        listeners.start(config)
-        accounts = Accounts(requests, state=state)
-        stack.callback(accounts.close)
-        accounts.reconfigure(config)
-        stack.enter_context(answering(state, status.snapshot))
-        daemon = Daemon(
-            pipeline,
-            watcher,
-            hints,
-            wakeup,
-            notifier,
-            status,
             load=load,
-            learning=learning,
-            model=model_reload,
-            locks=locks,
-            listeners=listeners,
-            requests=requests,
-            accounts=accounts,
-            check_state=StateFolder(state).check,
+            model_reload=model_reload,
+            model_remark=lambda: lost_selection(model),
         )
-        _handle_signals(daemon, wakeup)
+        _handle_signals(daemon)
         if reload_requests:
             daemon.reload()
-        emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
+        emit(logging.INFO, "started", version=__version__, model=daemon.status.model, state=state)
         daemon.run()
+
+
+def _create_daemon(
+    stack: contextlib.ExitStack,
+    state: Path,
+    *,
+    config: Config,
+    classifier: Classifier,
+    load: Callable[[], tuple[Config, Classifier]],
+    model_reload: ModelReload,
+    model_remark: Callable[[], str],
+) -> Daemon:
+    """Create the daemon from its parts, and serve clients and accounts. `stack` closes the parts, the last one first.
+
+    Raises UserError if a file of the state folder or an address of a listener cannot be used.
+    """
+    notifier = Notifier(os.environ)
+    databases = _open_databases(stack, state, config=config, classifier=classifier, beat=notifier.beat)
+    wakeup = stack.enter_context(Wakeup())
+    hints = Hints(wakeup.wake)
+    watcher = stack.enter_context(Watcher(hints))
+    locks = stack.enter_context(MaildirLocks())
+    pipeline, learning = _filtering_and_learning(
+        databases,
+        config=config,
+        classifier=classifier,
+        watcher=watcher,
+        hints=hints,
+        locks=locks,
+        beat=notifier.beat,
+    )
+    status = DaemonStatus(
+        pipeline.counters,
+        model=classifier.bundle.label,
+        waiting=lambda: len(hints),
+        overflows=lambda: watcher.overflows,
+        restarts=lambda: watcher.restarts,
+        learning=databases.label_stores.status.snapshot,
+        listeners=lambda: listeners.snapshot(),  # noqa: PLW0108  created below
+        accounts=lambda: accounts.snapshot(),  # noqa: PLW0108  created below
+        model_remark=model_remark,
+        # A reload replaces the classifier.
+        thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
+    )
+    requests = Judging(
+        classifier=lambda: pipeline.classifier,
+        config=lambda: pipeline.config,
+        label_stores=databases.label_stores,
+        wake=wakeup.wake,
+        beat=notifier.beat,
+    )
+    listeners = Listeners(requests, state=state, passed=passed_sockets(os.environ), failed=wakeup.wake)
+    stack.callback(listeners.close)
+    listeners.start(config)
+    accounts = Accounts(requests, state=state)
+    stack.callback(accounts.close)
+    accounts.reconfigure(config)
+    stack.enter_context(answering(state, status.snapshot))
+    return Daemon(
+        pipeline,
+        watcher,
+        hints,
+        wakeup,
+        notifier,
+        status,
+        load=load,
+        learning=learning,
+        model=model_reload,
+        locks=locks,
+        listeners=listeners,
+        requests=requests,
+        accounts=accounts,
+        check_state=StateFolder(state).check,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """The databases of the daemon in its state folder."""
+
+    journal: Journal
+    label_stores: LabelStores
+    mailbox_state: MailboxState
+
+
+def _open_databases(
+    stack: contextlib.ExitStack, state: Path, *, config: Config, classifier: Classifier, beat: Callable[[], None]
+) -> _Databases:
+    journal = Journal.open(state)
+    stack.callback(journal.close)
+    label_stores = LabelStores(state, base=classifier, scope=config.learning.labels, beat=beat)
+    stack.callback(label_stores.close)
+    mailbox_state = MailboxState.open(state)
+    stack.callback(mailbox_state.close)
+    return _Databases(journal, label_stores, mailbox_state)
+
+
+def _filtering_and_learning(
+    databases: _Databases,
+    *,
+    config: Config,
+    classifier: Classifier,
+    watcher: Watcher,
+    hints: Hints,
+    locks: MaildirLocks,
+    beat: Callable[[], None],
+) -> tuple[Pipeline, LearningRounds]:
+    """Return what works on the Maildirs: the filtering of new mail, and the learning from moves."""
+    tracker = Tracker(
+        config=config,
+        mailbox_state=databases.mailbox_state,
+        journal=databases.journal,
+        label_stores=databases.label_stores,
+        watch=watcher.watch_junk,
+        open_maildir=locks.opened,
+    )
+    pipeline = Pipeline(
+        config=config,
+        classifier=classifier,
+        journal=databases.journal,
+        counters=Counters(),
+        placed=tracker.placed,
+        layer_of=databases.label_stores.layer,
+        open_maildir=locks.opened,
+        beat=beat,
+    )
+    learning = LearningRounds(
+        label_stores=databases.label_stores,
+        tracker=tracker,
+        config=config,
+        present=watcher.present,
+        moved=hints.take_moved,
+    )
+    return pipeline, learning
 
 
 def _configuration(maildirs: list[Path], *, dry_run: bool, config_file: Path | None) -> Config:
@@ -167,12 +236,12 @@ def _open(path: Path | None, config: Config) -> Classifier:
     return classifier
 
 
-def _handle_signals(daemon: Daemon, wakeup: Wakeup) -> None:
+def _handle_signals(daemon: Daemon) -> None:
     """Let SIGTERM and SIGINT stop the daemon, and SIGHUP reload its configuration and model."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
-    wakeup.wake_on_signals()
+    daemon.wakeup.wake_on_signals()
 
 
 @contextlib.contextmanager

@@ -76,19 +76,31 @@ class AccountWork:
                 is_counted = is_full = not self._visit_all()
                 until = time.monotonic() + random.uniform(*RENEW_SECONDS)
             changes = self._visit_inbox(changes)
-            if self._session.tally.state != "connected":
-                emit(logging.INFO, "account-connected", account=self._session.account.label)
-            self._session.tally.set("connected")
+            self._set_connected()
             rounds += 1
             if is_full or (changes and rounds < _MOST_ROUNDS):
                 continue
             self._session.tally.visits += not is_counted
             is_counted, rounds = True, 0
-            seconds = until - time.monotonic()
-            seconds = min(seconds, RETRY_SECONDS) if self._filing.is_waiting or changes else seconds
-            is_synced = account.wait(self._connection, max(0.0, seconds))
-            changes = self._connection.take_events() if is_synced and not changes else None
+            changes, is_synced = self._wait(account, changes, until=until)
             is_full = time.monotonic() >= until or not is_synced
+
+    def _set_connected(self) -> None:
+        if self._session.tally.state != "connected":
+            emit(logging.INFO, "account-connected", account=self._session.account.label)
+        self._session.tally.set("connected")
+
+    def _wait(self, account: Account, left: set[str], *, until: float) -> tuple[set[str] | None, bool]:
+        """Wait for a change or `until`, or for a shorter time if there is work to try again.
+
+        `left` are the kinds of changes that were not compared yet. Return the kinds of changes that the server has
+        reported, or None if all messages must be compared, and whether it has reported its changes.
+        """
+        seconds = until - time.monotonic()
+        if self._filing.is_waiting or left:
+            seconds = min(seconds, RETRY_SECONDS)
+        is_synced = account.wait(self._connection, max(0.0, seconds))
+        return self._connection.take_events() if is_synced and not left else None, is_synced
 
     @property
     def _main(self) -> AccountFolder:

@@ -7,7 +7,7 @@ A copy whose original stays is not a move. The removal of one copy and the deliv
 the evidence of the files distinguishes them from a move, see `spamlstm.maildir.file_evidence`. All functions are pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from spamlstm.learning.label import Label
@@ -151,28 +151,18 @@ def infer_label(
     found = sorted(now, key=lambda copy: (_ORDER.index(copy.role), not copy.is_read, copy.key))
     known = {copy.key: copy for copy in before.copies}
     here = {copy.key for copy in found}
-    gone = [_Gone(_departure(one, time), one.key[1], one.was_moved) for one in before.copies if one.key not in here]
-    gone += [_Gone(one) for one in before.departures if abs(time - one.time) < MOVE_SECONDS]
-    gone.sort(key=lambda one: (_ORDER.index(one.departure.role), -one.departure.since))
+    gone = _gone(before, here, time)
     came = [copy for copy in found if not is_discarded and _may_be_moved(known.get(copy.key), time)]
     moves, left = _moves(gone, came, known, time)
     inferred = [_label_of_move(departure.role, copy) for copy, departure in moves.items()]
-    # A message that left the inbox some minutes ago, for example to Trash, is as unknown as one that left days ago. A
-    # file that is older than that copy was restored, and junk that comes back was not moved by its user.
-    past = max([visited, *(one.departure.since for one in gone)])
-    is_unknown = not before.copies and all(one.departure.role is not FolderRole.JUNK for one in gone)
-    is_unknown = is_unknown and not any(one.was_named_before(past, time) for one in found)
-    if found and is_unknown and all(one.role is FolderRole.JUNK for one in found):
+    if _is_unknown_junk(before, gone, found, time=time, visited=visited):
         inferred.append((Label.SPAM, Pending.ALWAYS))
+    originals = [one for one in before.copies if one.key in here and one.was_visited]
     copies = []
     for copy in found:
-        after = _after(copy, known.get(copy.key), moves.get(copy), time)
-        if copy.key not in known and copy not in moves:
-            others = (one for one in before.copies if one.key in here and one.was_visited)
-            after = replace(after, is_open=any(_may_be_copied(one, copy, time) for one in others))
-        filed = after.role is FolderRole.FILED and copy.key in known and known[copy.key].role is FolderRole.INBOX
-        origin = known.get(copy.key) or moves.get(copy)
-        if filed or (copy.is_answered and copy.role is not FolderRole.JUNK and origin is not None):
+        former, departure = known.get(copy.key), moves.get(copy)
+        after = _after(copy, former, departure, originals=originals, time=time)
+        if _is_filed(former, after) or _is_answered(copy, former, departure):
             inferred.append((Label.HAM, Pending.IF_NONE))
         copies.append(after)
     history = History(tuple(copies), tuple(one.departure for one in left))
@@ -180,6 +170,13 @@ def infer_label(
     if label is Label.SPAM and tagged:
         return Inference(history)
     return Inference(history, label, pending)
+
+
+def _gone(before: History, here: Collection[CopyKey], time: float) -> list[_Gone]:
+    """Return the departures that may be matched, in the order of `_ORDER`. `here` are the keys of the copies now."""
+    gone = [_Gone(_departure(one, time), one.key[1], one.was_moved) for one in before.copies if one.key not in here]
+    gone += [_Gone(one) for one in before.departures if abs(time - one.time) < MOVE_SECONDS]
+    return sorted(gone, key=lambda one: (_ORDER.index(one.departure.role), -one.departure.since))
 
 
 def _may_be_moved(known: KnownCopy | None, time: float) -> bool:
@@ -251,6 +248,30 @@ def has_returned(departure: Departure, evidence: FileEvidence) -> bool:
     return evidence.is_same_file(departure.evidence) or evidence.is_synchronized_copy(departure.evidence)
 
 
+def _is_unknown_junk(
+    before: History, gone: Iterable[_Gone], found: Collection[FoundCopy], *, time: float, visited: float
+) -> bool:
+    """Return whether a message came to the junk folder from no known folder.
+
+    A message that left the inbox some minutes ago, for example to Trash, is as unknown as one that left days ago. A
+    file that is older than that copy was restored, and junk that comes back was not moved by its user.
+    """
+    if not found or before.copies or any(one.departure.role is FolderRole.JUNK for one in gone):
+        return False
+    past = max([visited, *(one.departure.since for one in gone)])
+    return all(one.role is FolderRole.JUNK and not one.was_named_before(past, time) for one in found)
+
+
+def _is_filed(known: KnownCopy | None, after: KnownCopy) -> bool:
+    """Return whether a copy that left the inbox unread has now been read in its folder."""
+    return known is not None and known.role is FolderRole.INBOX and after.role is FolderRole.FILED
+
+
+def _is_answered(copy: FoundCopy, known: KnownCopy | None, departure: Departure | None) -> bool:
+    """Return whether a copy was answered outside the junk folder, and is not new."""
+    return copy.is_answered and copy.role is not FolderRole.JUNK and (known is not None or departure is not None)
+
+
 def _label_of_move(role: FolderRole, copy: FoundCopy) -> tuple[Label | None, Pending]:
     """Return the label of a move from a folder with `role` to the folder of `copy`."""
     if copy.role is role:
@@ -270,13 +291,24 @@ def _strongest(inferred: Iterable[tuple[Label | None, Pending]]) -> tuple[Label 
     return max(labels, key=lambda one: (one[1], one[0] is Label.SPAM), default=(None, Pending.NOTHING))
 
 
-def _after(copy: FoundCopy, known: KnownCopy | None, departure: Departure | None, time: float) -> KnownCopy:
-    """Return a found copy as it is known from now on. `departure` is the one that belongs to it, if it was moved."""
+def _after(
+    copy: FoundCopy,
+    known: KnownCopy | None,
+    departure: Departure | None,
+    *,
+    originals: Iterable[KnownCopy],
+    time: float,
+) -> KnownCopy:
+    """Return a found copy as it is known from now on. `departure` is the one that belongs to it, if it was moved.
+
+    `originals` are the other copies that stayed where a visit has found them. A new copy may be a copy of one of them.
+    """
     role = copy.role
     former = departure.role if departure else known.role if known else None
     if former is FolderRole.INBOX and role is FolderRole.FILED and not copy.is_read and (departure or known):
         role = FolderRole.INBOX
     if known is not None and departure is None:
         return replace(known, role=role, was_visited=True, evidence=copy.evidence)
+    is_open = departure is None and any(_may_be_copied(one, copy, time) for one in originals)
     was_moved = departure is not None and departure.role is not copy.role
-    return KnownCopy(copy.key, role, time, was_moved=was_moved, evidence=copy.evidence)
+    return KnownCopy(copy.key, role, time, is_open=is_open, was_moved=was_moved, evidence=copy.evidence)

@@ -3,8 +3,8 @@
 A label is first recorded in the mailbox state as pending, and then added to the label store.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from spamlstm.filtering.journal import MOST_COPIES, Journal
@@ -16,13 +16,33 @@ from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import chunks
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import FoundCopy, Inference, KnownCopy, infer_label, status_of
-from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, Pending, TrackedFile, TrackedMessage
+from spamlstm.tracking.rule import CopyKey, FoundCopy, Inference, KnownCopy, infer_label, status_of
+from spamlstm.tracking.state import (
+    CopyStatus,
+    FlagSet,
+    JournalPosition,
+    KnownFolder,
+    Pending,
+    TrackedFile,
+    TrackedMessage,
+)
 from spamlstm.tracking.visit_work import VisitWork
 from spamlstm.verdict import Verdict
 
 # The most messages that are compared in one step, which takes a few milliseconds.
 MOST_COMPARED = 16
+
+
+@dataclass(slots=True)
+class _Files:
+    """The recorded files of one message, by what a visit has found."""
+
+    here: dict[CopyKey, tuple[TrackedFile, FoundCopy]] = field(default_factory=dict)
+    """The files that the folders have, each also as the rule compares it."""
+    deleted: list[TrackedFile] = field(default_factory=list)
+    """Files that are flagged as deleted. They are settled without a comparison."""
+    gone: list[TrackedFile] = field(default_factory=list)
+    """Files that left their folders."""
 
 
 class Settler:
@@ -52,60 +72,71 @@ class Settler:
         A message that this program or its user may have moved while the folders were read is compared at the next
         visit. A message with too many files is never compared.
         """
-        time, now = self._clock(), {}
-        gone: list[TrackedFile] = []
-        deleted: list[TrackedFile] = []
+        time = self._clock()
         copies = self._state.copies(maildir, content)
         if len(copies) > MOST_COPIES:
-            with self._state.change():
-                self._state.put_files(file for file in work.changed.values() if file.content == content)
-                self._state.settle_all(maildir, content)
+            self._give_up(maildir, content, work)
             return None
-        for folder, before in copies:
-            key = key_of(folder, before)
-            file = work.changed.get(key, before)
-            if before.flags & FlagSet.GONE:
-                gone.append(before)
-            elif file.flags & FlagSet.DELETED:
-                deleted.append(replace(file, status=CopyStatus.SETTLED))
-            else:
-                came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
-                answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
-                is_read = bool(file.flags & FlagSet.SEEN)
-                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
-        known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
-        if known.act > work.position.act or (known.is_recent and not now and not deleted):
+        files = _files(copies, work)
+        known = self._histories.history(maildir, content, now=files.here.keys(), time=time, since=since)
+        if known.act > work.position.act or (known.is_recent and not files.here and not files.deleted):
             return None
         message = self._state.message(maildir, content)
-        is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
-        found = [found for _, found in now.values()]
+        found = [copy for _, copy in files.here.values()]
         has_label = message is not None and message.label is not None
-        tagged = is_junk and not has_label and self._is_tagged(maildir, content, found)
-        infer = partial(infer_label, time=time, visited=work.visited, tagged=tagged)
-        inferred = infer(known.history, found)
+        tagged = not has_label and self._is_tagged(maildir, content, found)
+        infer = partial(infer_label, known.history, found, time=time, visited=work.visited, tagged=tagged)
+        inferred = infer()
         if inferred.label is Label.HAM and (
             work.is_discarded(content, before=known.history, now=found)
-            or self._histories.is_restored(maildir, content, before=known.history, now=now.keys())
+            or self._histories.is_restored(maildir, content, before=known.history, now=files.here.keys())
         ):
-            inferred = infer(known.history, found, is_discarded=True)
-        files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
+            inferred = infer(is_discarded=True)
+        recorded = [_recorded(files.here[copy.key], copy) for copy in inferred.history.copies]
         after = _message(content, inferred, message, known.act)
         raw = work.raws.get(content, b"") if after is not None and after.pending else b""
         left = inferred.history.departures
         departures = left if left != known.history.departures else None
-        return Settlement(content, (*files, *deleted), tuple(gone), departures, after, raw)
+        return Settlement(content, (*recorded, *files.deleted), tuple(files.gone), departures, after, raw)
 
-    def _is_tagged(self, maildir: str, content: str, found: Iterable[FoundCopy]) -> bool:
-        """Return whether a mail rule may have moved a message by the headers of this program.
+    def _give_up(self, maildir: str, content: str, work: VisitWork) -> None:
+        """Record that the files of a message need not be compared, because there are too many."""
+        with self._state.change():
+            self._state.put_files(file for file in work.changed.values() if file.content == content)
+            self._state.settle_all(maildir, content)
+
+    def _is_tagged(self, maildir: str, content: str, found: Collection[FoundCopy]) -> bool:
+        """Return whether a mail rule may have moved a message to the junk folder by the headers of this program.
 
         This program may have tagged the message in its Maildir, or for a mail server or a pipe that delivered it.
         Headers in a message that was last classified as anything but spam are forged.
         """
+        if all(copy.role is not FolderRole.JUNK for copy in found):
+            return False
         last = self._journal.last_act(maildir, content)
         if last is not None:
             return last.flagged
         is_tagged = any(FileMark.TAGGED_AS_SPAM in copy.evidence.marks for copy in found)
         return is_tagged and self._journal.last_verdict(maildir, content) in (None, Verdict.SPAM)
+
+
+def _files(copies: Iterable[tuple[KnownFolder, TrackedFile]], work: VisitWork) -> _Files:
+    """Return the files of one message. `copies` are their records, without the new flags that the visit has found."""
+    files = _Files()
+    for folder, before in copies:
+        key = key_of(folder, before)
+        file = work.changed.get(key, before)
+        if before.flags & FlagSet.GONE:
+            files.gone.append(before)
+        elif file.flags & FlagSet.DELETED:
+            files.deleted.append(replace(file, status=CopyStatus.SETTLED))
+        else:
+            came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
+            answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
+            is_read = bool(file.flags & FlagSet.SEEN)
+            copy = FoundCopy(key, folder.role, is_read, answered, file.evidence, work.named.get(key))
+            files.here[key] = file, copy
+    return files
 
 
 def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:

@@ -7,7 +7,7 @@ on the order of visits, on events or on crashes. docs/decisions/0014-moves.md ex
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,11 +142,7 @@ class Tracker:
         position = self._histories.position()  # an act after this may change a folder after the folder is read
         found, ignored = self._find_folders(mailbox)
         yield from self._sent.visit(mailbox, [folder for folder in ignored if is_sent(folder.name)])
-        for folder, role in found:
-            if role is FolderRole.JUNK:
-                path = mailbox.folder(folder.name).path
-                self._watch(maildir, f"{path}/cur", folder.inode)
-                self._watch(maildir, f"{path}/new", folder.new_inode)
+        self._watch_junk(mailbox, found)
         state = hash(tuple(found))
         if self._unchanged.get(maildir) == state:
             if maildir in self._labels.maildirs:
@@ -159,6 +155,31 @@ class Tracker:
         discarded = DiscardedMail(mailbox, ignored, now=self._clock(), age=MOVE_SECONDS)
         visited = 0.0 if discarded.has_changed() else self._state.pruned(maildir)
         work = VisitWork(position=position, discarded=discarded, visited=visited)
+        listed = yield from self._list_folders(maildir, visits, work, first=first)
+        if listed is None:
+            return
+        yield from self._reader.read_arrived(work)
+        yield from self._settler.settle(mailbox, work)
+        self._record_visit(maildir, listed, work.position)
+        yield from self._labels.add_all(mailbox)
+        self._state.prune(maildir, now=self._clock())
+        if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
+            self._unchanged[maildir] = state
+
+    def _watch_junk(self, mailbox: OpenMaildir, found: Iterable[tuple[Folder, FolderRole]]) -> None:
+        for folder, role in found:
+            if role is FolderRole.JUNK:
+                path = mailbox.folder(folder.name).path
+                self._watch(mailbox.path, f"{path}/cur", folder.inode)
+                self._watch(mailbox.path, f"{path}/new", folder.new_inode)
+
+    def _list_folders(
+        self, maildir: str, visits: Iterable[FolderVisit], work: VisitWork, *, first: bool
+    ) -> Generator[None, None, list[FolderVisit] | None]:
+        """List the folders, and record what changed. Return the visits of the folders that could be listed.
+
+        If the inbox or a junk folder could not be listed, None is returned, and no message can be compared.
+        """
         listed = []
         for visit in visits:
             try:
@@ -172,19 +193,13 @@ class Tracker:
                 # The other folders are still read. But the acts of this program changed the inbox and junk folders, and
                 # can only be compared with both. The next visit begins with the same acts.
                 if visit.known.role is not FolderRole.FILED:
-                    return
+                    return None
         # The user may move mail meanwhile. Mail that left the junk folder before the other folders were listed was
         # found in those folders. Mail that left those folders is found in the junk folder now.
         for visit in listed if not first else ():
             if visit.known.role is FolderRole.JUNK:
                 yield from self._reader.list_arrivals(visit, work)
-        yield from self._reader.read_arrived(work)
-        yield from self._settler.settle(mailbox, work)
-        self._record_visit(maildir, listed, work.position)
-        yield from self._labels.add_all(mailbox)
-        self._state.prune(maildir, now=self._clock())
-        if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
-            self._unchanged[maildir] = state
+        return listed
 
     def _record_visit(self, maildir: str, visits: Sequence[FolderVisit], position: JournalPosition) -> None:
         """Record that all changes of these folders were read, and all acts up to `position` were compared."""

@@ -163,7 +163,8 @@ class Tracker:
         self._record_visit(maildir, listed, work.position)
         yield from self._labels.add_all(mailbox)
         self._state.prune(maildir, now=self._clock())
-        if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
+        is_complete = len(listed) == len(found)
+        if is_complete and all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
             self._unchanged[maildir] = state
 
     def _watch_junk(self, mailbox: OpenMaildir, found: Iterable[tuple[Folder, FolderRole]]) -> None:

@@ -186,8 +186,12 @@ def test_a_folder_that_must_not_be_read(tracked, caplog):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
-def test_a_folder_that_the_disk_cannot_read(tracked, monkeypatch, caplog, number):
-    """The folder is named and skipped, moves between the other folders are learned, and it is read again later."""
+@pytest.mark.parametrize("age", [0.0, 60.0])
+def test_a_folder_that_the_disk_cannot_read(tracked, monkeypatch, caplog, number, age):
+    """The folder is named and skipped, moves between the other folders are learned, and it is read again later.
+
+    It is read again even if its last change is `age` seconds old, so that nothing changes any more.
+    """
     maildir = tracked()
     missed, kept = delivered(maildir, "ham"), delivered(maildir, "ham")
     maildir.move(missed, maildir.junk)
@@ -201,6 +205,7 @@ def test_a_folder_that_the_disk_cannot_read(tracked, monkeypatch, caplog, number
 
     with monkeypatch.context() as patched:
         patched.setattr(opened.OpenFolder, "messages", fail)
+        maildir.wait(age)
         maildir.look()
         assert maildir.label_of(missed) == "spam"
         assert "folder=.Archive" in caplog.text

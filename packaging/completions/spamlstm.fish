@@ -240,7 +240,7 @@ complete -c spamlstm -n '__spamlstm_at "forget"' -l color -x -a 'auto always nev
 complete -c spamlstm -n '__spamlstm_at "forget"' -s h -l help -d 'Show this message and exit'
 complete -c spamlstm -n '__spamlstm_at "forget"' -F
 complete -c spamlstm -n '__spamlstm_at "adopt"' -l dry-run -d 'Report what would be done, but change nothing'
-complete -c spamlstm -n '__spamlstm_at "adopt"' -l undo -d 'Remove the labels that were adopted from MAILBOX'
+complete -c spamlstm -n '__spamlstm_at "adopt"' -l undo -d 'Remove the labels that were adopted from MAILBOX, which may be gone'
 complete -c spamlstm -n '__spamlstm_at "adopt"' -l json -d 'Print one JSON object'
 complete -c spamlstm -n '__spamlstm_at "adopt"' -l model -x -a '(__fish_complete_directories)' -d 'Model folder'
 complete -c spamlstm -n '__spamlstm_at "adopt"' -l config -r -F -d 'Configuration file'

@@ -1,4 +1,4 @@
-"""`spamlstm adopt`: label the mail of an existing mailbox, or undo that adoption.
+"""`spamlstm adopt`: label the mail of an existing mailbox.
 
 Adoption infers a label (ham or spam) for each message from evidence, such as an answer or the folder of the message.
 """
@@ -24,8 +24,6 @@ from spamlstm.cli.terminal import (
     note,
     plain,
     print_json,
-    print_lines,
-    print_summary,
     settings,
 )
 from spamlstm.config.locations import labels_dir
@@ -36,7 +34,7 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.survey import AdoptionEvidence, Survey, Without
-from spamlstm.learning.trainer import Trainer, rescore_labels
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 from spamlstm.wording import counted, is_or_are
@@ -130,24 +128,6 @@ def learn_mailbox(
         is_account=chosen.account is not None,
     )
     return [*found.unreadable, *adopted.failed], report
-
-
-def undo_adoption(
-    mailbox: str, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
-) -> int:
-    """Remove the labels that were adopted from the mailbox, print their number and return the exit status."""
-    chosen = choose_mailbox(config_file, mailbox, dry_run=dry_run)
-    classifier = Classifier.open(model, config=chosen.config, personal_features=True)
-    store = labels_dir(existing_state(state), chosen.config.learning.labels, chosen.source)
-    with open_labels(store, dry_run=dry_run) as labels:
-        rescore_labels(labels, classifier)
-        number = adoption.forget_adopted(Trainer(labels, tell=note), source=chosen.source)
-    if json:
-        print_json({"removed": number, "dry_run": dry_run})
-    else:
-        sentence = f"{counted(number, 'adopted label')} {'would be ' if dry_run else ''}removed"
-        (print_lines if dry_run else print_summary)(sentence)
-    return ExitStatus.OK
 
 
 @contextlib.contextmanager

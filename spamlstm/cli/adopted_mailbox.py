@@ -88,13 +88,12 @@ def _opened_account(account: ImapConfig, config: Config) -> Iterator[AccountMail
 
 
 def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bool) -> KnownLabels:
-    """Return the content ids of the messages that the filter filed as junk and of the messages that the user labelled.
+    """Return which messages the filter filed as junk, which the user labelled, and which other mailboxes gave a label.
 
     `state` is the folder of the journal and of the records of accounts, and `store` the folder of the labels. A dry run
     reads copies of them, so that it does not upgrade the files of an earlier version.
     """
     filed: set[str] = set()
-    labelled: set[str] = set()
     if (state / JOURNAL).exists():
         with contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal:
             filed = journal.filed()
@@ -103,7 +102,7 @@ def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bo
         with contextlib.closing(records):
             filed |= records.filed()
     labels = LabelStore.copy(store) if dry_run else LabelStore.find(store)
-    if labels is not None:
-        with contextlib.closing(labels):
-            labelled = labels.labelled_by_user()
-    return KnownLabels(filed, labelled)
+    if labels is None:
+        return KnownLabels(filed)
+    with contextlib.closing(labels):
+        return KnownLabels(filed, labels.labelled_by_user(), labels.adopted_elsewhere(chosen.source))

@@ -130,7 +130,9 @@ def _opposite(labels: LabelStore, label: Label, mail: Iterable[GivenMessage | Fi
     found = set()
     for one in mail:
         with contextlib.suppress(OSError):
-            content = content_id(one.read())
+            raw = one.read()
+            content = content_id(raw)
+            labels.renew(raw, content)
             if labels.label(content) is _other(label):
                 found.add(content)
     return found

@@ -169,7 +169,9 @@ def adopt_command(
     ],
     *,
     dry_run: options.DryRunOption = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Remove the labels that were adopted from MAILBOX.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Remove the labels that were adopted from MAILBOX, which may be gone.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
@@ -187,10 +189,13 @@ def adopt_command(
 
     On an IMAP account, messages up to 1 MiB are read, at most 512 MiB in one hour, the newest first. They stay unread.
     """
-    from spamlstm.cli.adopt import adopt_mailbox, undo_adoption
+    if undo:
+        from spamlstm.cli.undo_adoption import undo_adoption
 
-    learn_or_undo = undo_adoption if undo else adopt_mailbox
-    return learn_or_undo(mailbox, dry_run=dry_run, json=json, model=model, config_file=config, state=state)
+        return undo_adoption(mailbox, dry_run=dry_run, json=json, model=model, config_file=config, state=state)
+    from spamlstm.cli.adopt import adopt_mailbox
+
+    return adopt_mailbox(mailbox, dry_run=dry_run, json=json, model=model, config_file=config, state=state)
 
 
 @learning("retrain", "spamlstm retrain", "spamlstm retrain --now --mail ~/Maildir")

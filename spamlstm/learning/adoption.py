@@ -89,6 +89,12 @@ def check_evidence(survey: Survey, *, where: str) -> None:
             f"you have already labelled all mail in {where} that shows whether it is ham or spam"
             f" ({counted(labelled, 'message')}), so there is nothing to adopt"
         )
+    if otherwise := survey.without[Without.OTHERWISE]:
+        raise NoInputError(
+            f"all mail in {where} that shows whether it is ham or spam ({counted(otherwise, 'message')}) was adopted"
+            " from another mailbox with the opposite label; to learn from this mailbox instead, first run"
+            " 'spamlstm adopt --undo' for the other one"
+        )
     if survey.messages:
         raise NoInputError(
             f"nothing shows whether the mail in {where} ({counted(survey.messages, 'message')}) is ham or spam; label"

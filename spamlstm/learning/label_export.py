@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from spamlstm import database
-from spamlstm.database import blob
 from spamlstm.errors import DataError
-from spamlstm.learning.label_rows import LAYOUT
+from spamlstm.learning.label_rows import LAYOUT, source_path
 from spamlstm.learning.label_store import LabelStore
 
 FORMAT, VERSION = "spamlstm labels", 1
@@ -41,7 +40,6 @@ _MOST_LINE = 1 << 20
 _MOST_ROWS = 500_000
 # Twice the size of a store that has reached its limits.
 _MOST_BYTES = 1 << 30
-_MOST_SOURCE = 1 << 16
 
 Tables = dict[str, tuple[str, ...]]
 
@@ -130,8 +128,8 @@ def _check(labels: LabelStore, connection: sqlite3.Connection) -> None:
         pass
     for _ in labels.examples(after=-database.MOST_ROWS, most_bytes=1):  # `kept` has read the rest
         pass
-    for (source,) in connection.execute("SELECT source FROM labels"):
-        blob(source, "source", most=_MOST_SOURCE)
+    for row in connection.execute("SELECT source FROM labels"):
+        source_path(row)
     labels.written_names.all()
 
 

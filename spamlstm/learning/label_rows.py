@@ -4,6 +4,7 @@ The functions raise CellError if a cell has a value that the store never writes.
 """
 
 import itertools
+import os
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from spamlstm.model.personal_layer import SHAPE
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
 _MOST_SENDER = 2000
+_MOST_SOURCE = 1 << 16
 # Scores are log-odds. The models give scores of at most a few hundred.
 _MOST_PRIOR = 10_000.0
 # The most bytes of tokens. After the text sketch, tokens are two-byte numbers, and each is stored at most once.
@@ -208,6 +210,11 @@ def written_name(row: tuple[Any, ...]) -> bytes:
 def origin(row: tuple[Any, ...]) -> tuple[Label, Origin]:
     """Decode a row of the columns label and origin."""
     return word(row[0], "label", Label), word(row[1], "origin", Origin)
+
+
+def source_path(row: tuple[Any, ...]) -> str:
+    """Decode a row with the column source: the path of a Maildir, the key of an IMAP account, or an empty text."""
+    return os.fsdecode(blob(row[0], "source", most=_MOST_SOURCE))
 
 
 def sized_row(row: tuple[Any, ...]) -> SizedRow:

@@ -91,7 +91,8 @@ class LabelStore:
         """Store several labels in one transaction. Return for each pair whether a new label was stored.
 
         The result is False if the message already has this label, or if an adopted label would replace a label that the
-        user gave. The labels share a transaction because a transaction takes as long as storing a hundred rows.
+        user gave or that was adopted from another mailbox. The labels share a transaction because a transaction takes
+        as long as storing a hundred rows.
         """
         with self._database.change():
             return [self._add(mail, label) for mail, label in pairs]
@@ -168,7 +169,7 @@ class LabelStore:
                 self._database.invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
-        """Remove the labels and correspondents adopted from the Maildir `source`. Return the number of labels."""
+        """Remove the labels and correspondents adopted from the mailbox `source`. Return the number of labels."""
         with self._database.change():
             removed = self._connection.execute(
                 "DELETE FROM labels WHERE origin = ? AND source = ? RETURNING id", (Origin.ADOPTED, os.fsencode(source))
@@ -193,6 +194,26 @@ class LabelStore:
                 Origin.ADOPTED,
             )
         )
+
+    def adopted_elsewhere(self, source: str) -> dict[str, Label]:
+        """Return the labels that were adopted from other mailboxes than `source`, by content id."""
+        rows = self._database.decoded(
+            lambda row: (label_rows.stored_content_id(row[0]), *label_rows.origin(row[1:])),
+            "SELECT content, label, origin FROM labels WHERE origin = ? AND source != ?",
+            Origin.ADOPTED,
+            os.fsencode(source),
+        )
+        return {content: label for content, label, _ in rows}
+
+    def adopted_sources(self) -> list[str]:
+        """Return the mailboxes from which labels or correspondents were adopted, sorted."""
+        rows = self._database.decoded(
+            label_rows.source_path,
+            "SELECT source FROM labels WHERE origin = ? UNION SELECT source FROM written WHERE origin = ?",
+            Origin.ADOPTED,
+            Origin.ADOPTED,
+        )
+        return sorted(rows)
 
     def label(self, content: str) -> Label | None:
         """Return the label of the message with the content id `content`. Return None if it has no label."""
@@ -282,7 +303,7 @@ class LabelStore:
     def _add(self, mail: LabelRequest, label: Label) -> bool:
         if (known := self.origin(mail.content)) is not None:
             current, origin = known
-            if mail.origin is Origin.ADOPTED and origin is not Origin.ADOPTED:
+            if mail.origin is Origin.ADOPTED and not (origin is Origin.ADOPTED and self._is_from(mail)):
                 return False
             if current is label:
                 if origin is Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
@@ -312,6 +333,11 @@ class LabelStore:
             ),
         )
         return True
+
+    def _is_from(self, mail: LabelRequest) -> bool:
+        """Return whether the label of a message was adopted from the mailbox of the request `mail`."""
+        key = bytes.fromhex(mail.content), os.fsencode(mail.source)
+        return self._database.first(number_from, "SELECT 1 FROM labels WHERE content = ? AND source = ?", *key) == 1
 
     def _remove(self, content: str) -> bool:
         row = self._connection.execute(

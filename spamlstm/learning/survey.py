@@ -10,12 +10,13 @@
 
 All other mail has no evidence: unread or new mail in the inbox, trash, sent mail and drafts, mail that a rule filed and
 nobody read, junk that was answered or flagged, and mail that this filter filed. A message is not used if copies of it
-have evidence of both kinds. The messages that are used are called samples.
+have evidence of both kinds, or if its evidence contradicts a label that was adopted from another mailbox. The messages
+that are used are called samples.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -63,6 +64,7 @@ class Without(StrEnum):
     EVIDENCE = "no evidence"
     OURS = "filed by this filter"
     LABELLED = "labelled by you"
+    OTHERWISE = "adopted otherwise from another mailbox"
     DISPUTED = "in two places that disagree"
     DOUBLE = "a copy of another"
     GONE = "gone meanwhile"
@@ -104,10 +106,14 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class KnownLabels:
-    """The messages that the filter moved to the junk folder (`filed`) or that the user labelled, by content id."""
+    """The messages that the filter moved to the junk folder (`filed`) or that the user labelled, by content id.
+
+    `adopted` has the labels that were adopted from other mailboxes, by content id.
+    """
 
     filed: Collection[str] = ()
     labelled: Collection[str] = ()
+    adopted: Mapping[str, Label] = field(default_factory=dict)
 
 
 def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
@@ -223,6 +229,10 @@ class _SampleCollector:
             return Without.OURS
         if not ids.isdisjoint(self._known.labelled):
             return Without.LABELLED
+        # Labels of two mailboxes may be in one store. The label of the first mailbox stays, so that the adoption of the
+        # second one can be undone exactly.
+        if any(self._known.adopted.get(one, evidence.label) is not evidence.label for one in ids):
+            return Without.OTHERWISE
         before = self.samples.get(content)
         if before is not None and before.evidence.label is evidence.label:
             return Without.DOUBLE

@@ -250,3 +250,46 @@ def test_a_quiet_adoption(spamlstm, used):
     assert spamlstm("adopt", used, "--dry-run", "-q")[1]
     assert spamlstm("adopt", used, "-q") == (0, "", "")
     assert spamlstm("adopt", used, "--undo", "-q") == (0, "", "")
+
+
+def test_undo_for_a_mailbox_that_is_gone(spamlstm, used, tmp_path):
+    """An adoption can be undone after the Maildir was renamed, and under every name of its folder."""
+    spamlstm("adopt", used)
+    link = tmp_path / "link"
+    link.symlink_to(used)
+    assert spamlstm("adopt", "--undo", "--dry-run", link) == (0, "18 adopted labels would be removed\n", "")
+    used.rename(tmp_path / "renamed")
+    status, out, err = spamlstm("adopt", "--undo", tmp_path / "renamed")
+    assert (status, out) == (0, "0 adopted labels removed\n")
+    assert f"no labels were adopted from {tmp_path / 'renamed'}; labels were adopted from {used}" in err
+    status, out, err = spamlstm("adopt", "--undo", tmp_path / "mistyped")
+    assert (status, out) == (66, "")
+    assert "mistyped does not exist; name a Maildir, which is a folder with new, cur and tmp in it; labels were" in err
+    assert spamlstm("adopt", "--undo", used) == (0, "18 adopted labels removed\n", "")
+    assert spamlstm("adopt", "--undo", used)[0] == 66
+
+
+def test_undo_makes_no_label_store(spamlstm, used, state):
+    """Undoing what was never done creates no files."""
+    assert spamlstm("adopt", "--undo", used) == (0, "0 adopted labels removed\n", "")
+    assert not state.exists()
+
+
+def test_another_mailbox_that_disagrees(spamlstm, used, tmp_path):
+    """Labels of another mailbox are not changed: the report counts such messages, and one sentence says what helps."""
+    other = tmp_path / "other"
+    maildirs.make(other)
+    for number in range(18):  # the same mail, but what was ham is junk there
+        path = put(other, "" if number % 2 else ".Junk", number)
+        path.write_bytes(mail(f"some words of letter {number}", sender="crook@evil.org" if number % 2 else "ann@x.org"))
+        os.utime(path, (MONTH_AGO, MONTH_AGO))
+    spamlstm("adopt", used)
+    before = spamlstm("labels", "--json")
+    status, _, err = spamlstm("adopt", other)
+    assert (status, "(18 messages) was adopted from another mailbox with the opposite label" in err) == (66, True)
+    for number in (30, 31):
+        put(other, ".Junk" if number % 2 else "", number)
+    report = json.loads(spamlstm("adopt", other, "--json")[1])
+    assert (report["new"], report["not_learned_from"]["adopted otherwise from another mailbox"]) == (2, 18)
+    spamlstm("adopt", "--undo", other)
+    assert spamlstm("labels", "--json") == before

@@ -1,15 +1,21 @@
 """`spamlstm label`, `forget` and `trec-jig`: which mail they label, and whose labels they change."""
 
+import contextlib
 import json
 import mailbox
 import os
 import random
+import sqlite3
 import string
+import zlib
 
 import maildirs
 import pytest
+from former_state import make_former
 from tiny_bundle import SPAM, UNSURE, mail
 
+from spamlstm.config.locations import LABELS
+from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.maildir.content_id import content_id
 
 
@@ -301,3 +307,15 @@ def test_quiet_commands_print_only_what_was_asked_for(spamlstm, message, tmp_pat
     assert spamlstm("labels", "import", "--dry-run", file, "-q")[1] == "1 label would be imported\n"
     assert spamlstm("labels", "-q")[1] == "0 ham, 0 spam\n"
     assert spamlstm("classify", message, "-q")[1].startswith("unsure\t")
+
+
+def test_a_label_of_an_earlier_version_that_changes(spamlstm, state, message):
+    """A changed label is reported too if an earlier version stored it under another content id."""
+    spamlstm("label", "spam", message)
+    make_former(state, [message.read_bytes()])
+    with contextlib.closing(sqlite3.connect(state / LABELS)) as store:
+        # Of a message that is stored completely, the upgrade computes the content id anew.
+        store.execute("UPDATE labels SET mail = ?", (zlib.compress(bytes(MOST_KEPT)),))
+        store.commit()
+    assert spamlstm("label", "ham", message)[:2] == (0, "1 labelled ham, 1 label changed from spam to ham\n")
+    assert spamlstm("labels")[1].startswith("1 ham, 0 spam\n")

@@ -8,6 +8,7 @@ from test_survey import NOW, OLD, look, put
 from spamlstm.learning import adoption
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.survey import Without
 from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.personal_features import runs
@@ -37,7 +38,7 @@ def root(tmp_path):
 
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
-    found = look(root, labelled=labels.labelled_by_user())
+    found = look(root, labelled=labels.labelled_by_user(), adopted=labels.adopted_elsewhere(str(root)))
     taken = adoption.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
     return taken, adoption.learn_adopted(Trainer(labels), classifier, progress=lambda _: None)
 
@@ -182,3 +183,50 @@ def test_what_is_no_mail_is_reported(root, tmp_path, classifier):
 def test_now_is_after_what_is_old():
     """The dates of these tests mean 'kept for a month'."""
     assert NOW - OLD > 30 * 86_400
+
+
+def test_two_mailboxes_that_disagree(root, tmp_path, classifier):
+    """A label adopted from one mailbox stays if another mailbox says the opposite, and undoing either is exact."""
+    other = tmp_path / "other"
+    for number in range(80, 100):
+        put(other, ".Junk" if number % 2 else "", letter(number, spam=bool(number % 2)), when=OLD + number)
+    for number in range(8):  # the opposite of what the first mailbox says
+        spam = not number % 2
+        put(other, ".Junk" if spam else "", letter(number, spam=bool(number % 2)), when=OLD + number)
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        adopted(root, labels, classifier)
+        before = all_of(labels), scores(tmp_path / "state")
+        found = look(other, adopted=labels.adopted_elsewhere(str(other)))
+        assert (len(found.samples), found.without[Without.OTHERWISE]) == (20, 8)
+        taken, _ = adopted(other, labels, classifier)
+        assert (taken.new, taken.known) == (20, 0)
+        assert set(before[0]) < set(all_of(labels))
+        assert labels.adopted_sources() == sorted(map(str, (root, other)))
+        assert adoption.forget_adopted(Trainer(labels), source=str(other)) == 20
+        assert (all_of(labels), scores(tmp_path / "state")) == before
+        assert labels.adopted_sources() == [str(root)]
+
+
+def test_a_mailbox_that_changes_its_mind(root, tmp_path, classifier):
+    """Adopting a mailbox again replaces the labels that it gave itself, if the user has moved the mail since."""
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        adopted(root, labels, classifier)
+        raw = letter(1, spam=True)
+        junk = next(path for path in (root / ".Junk" / "cur").iterdir() if path.read_bytes() == raw)
+        junk.rename(root / "cur" / junk.name)
+        taken, _ = adopted(root, labels, classifier)
+        assert (taken.new, taken.known) == (1, 79)
+        assert labels.origin(content_id(raw)) == (Label.HAM, Origin.ADOPTED)
+
+
+def test_a_race_of_two_adoptions(root, tmp_path, classifier):
+    """The store itself keeps the label of the first mailbox, if the second one was surveyed before it was stored."""
+    other = tmp_path / "other"
+    for number in range(80):
+        put(other, "" if number % 2 else ".Junk", letter(number, spam=bool(number % 2)), when=OLD + number)
+    samples = look(other).samples
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        adopted(root, labels, classifier)
+        before = all_of(labels)
+        taken = adoption.adopt_labels(Trainer(labels), classifier, samples, source=str(other), progress=lambda _: None)
+        assert (taken.new, all_of(labels)) == (0, before)

@@ -48,7 +48,7 @@ def root(tmp_path):
 
 
 def look(root, **how):
-    known = KnownLabels(how.pop("filed", ()), how.pop("labelled", ()))
+    known = KnownLabels(how.pop("filed", ()), how.pop("labelled", ()), how.pop("adopted", {}))
     mail = MaildirMail(on_disk.opened(root).mailbox, how.pop("names", FolderNames()))
     return survey_mailbox(mail, known=known, now=NOW, **how)
 

@@ -58,7 +58,7 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield _row("actions", _counts(mail["acted"]))
     yield _row("unchanged", f"{mail['known']} classified before, {mail['gone']} removed in the meantime")
     yield _row("failed", _counts(mail["failed"]))
-    yield _row("latency", _latency(answer))
+    yield _row("latency", latency_in_words(answer))
     yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
     yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
     yield from (_row(f"listener {name}", _listener(one)) for name, one in answer.get("listeners", {}).items())
@@ -123,17 +123,20 @@ def _paused(answer: dict[str, Any]) -> str:
     return f"{labels}, retried every {answer['delay']:g} s: {answer['why']}"
 
 
-def _latency(answer: dict[str, Any]) -> str:
+def latency_in_words(answer: dict[str, Any]) -> str:
+    """Return the median and the 99th percentile of the latency. They are None beyond the last bound."""
     latency = answer["mail"]["latency"]
     if not sum(latency["counts"]):
         return "no message yet"
 
-    def within(seconds: float | None) -> str:
-        if seconds is None:
-            return f"more than {latency['bounds'][-1]:g} s"
-        return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
+    longest = f"{latency['bounds'][-1]:g} s"
 
-    return f"half within {within(answer['p50'])}, 99 % within {within(answer['p99'])}"
+    def within(share: str, seconds: float | None, *, rest: str) -> str:
+        if seconds is None:
+            return f"{rest} took more than {longest}"
+        return f"{share} within " + (f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s")
+
+    return f"{within('half', answer['p50'], rest='half or more')}, {within('99 %', answer['p99'], rest='1 % or more')}"
 
 
 def _span(seconds: float) -> str:

@@ -230,8 +230,8 @@ def undo_command(
     first, except for --dry-run.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
-    classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be
-    restored.
+    classified again. On a terminal, use --json to see the ids of the messages. The exit status is 75 if a message could
+    not be restored.
     """
     from spamlstm.cli.undo import undo_messages
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
-from spamlstm.cli.adopted_mailbox import choose_mailbox, known_labels, opened_mail
+from spamlstm.cli.adopted_mailbox import choose_mailbox, known_labels, opened_mail, same_mailbox
 from spamlstm.cli.judgements import COLOURS
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
@@ -107,6 +107,7 @@ def learn_mailbox(
             note(f"{mailbox}: the newest messages were read, up to the limits of size and time")
         adoption.check_evidence(found, where=mailbox)
         with open_labels(store, dry_run=dry_run) as labels:
+            labels.adopted_sources.rename(same_mailbox(source, labels.adopted_sources.names()), source)
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "scored", len(found.samples)) as tell:
                 adopted = adoption.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)

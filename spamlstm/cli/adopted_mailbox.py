@@ -3,12 +3,13 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm.cli.selection import account_named, choose_one
 from spamlstm.config import Config, ImapConfig, load_found_config
+from spamlstm.config.maildirs import folder_identity
 from spamlstm.daemon.imap.account_mail import AccountMail
 from spamlstm.daemon.imap.accounts import check_imap_installed
 from spamlstm.daemon.imap.answers import AccountUnavailableError
@@ -105,4 +106,12 @@ def known_labels(state: Path, store: Path, chosen: ChosenMailbox, *, dry_run: bo
     if labels is None:
         return KnownLabels(filed)
     with contextlib.closing(labels):
-        return KnownLabels(filed, labels.labelled_by_user(), labels.adopted_elsewhere(chosen.source))
+        sources = same_mailbox(chosen.source, labels.adopted_sources.names())
+        others = labels.adopted_sources.labels_of_others([chosen.source, *sources])
+        return KnownLabels(filed, labels.labelled_by_user(), others)
+
+
+def same_mailbox(source: str, sources: Iterable[str]) -> list[str]:
+    """Return those of `sources` that are the mailbox `source`, also under another path of a Maildir such as a link."""
+    identity = folder_identity(source)
+    return [one for one in sources if one == source or (identity and folder_identity(one) == identity)]

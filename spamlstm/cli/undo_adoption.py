@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from spamlstm.cli.adopt import open_labels
-from spamlstm.cli.adopted_mailbox import choose_mailbox
+from spamlstm.cli.adopted_mailbox import choose_mailbox, same_mailbox
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import note, print_json, print_lines, print_summary
 from spamlstm.config import load_found_config
 from spamlstm.config.locations import LABELS, labels_dir
-from spamlstm.config.maildirs import absolute, folder_identity
+from spamlstm.config.maildirs import absolute
 from spamlstm.errors import ExitStatus, NoInputError
 from spamlstm.learning import adoption
 from spamlstm.learning.label_store import LabelStore
@@ -42,8 +42,9 @@ def undo_adoption(
     others: list[str] = []
     if (store / LABELS).exists():  # an undo creates no label store
         with open_labels(store, dry_run=dry_run) as labels:
-            for one in labels.adopted_sources():
-                (found if one == source or _is_same_folder(one, source) else others).append(one)
+            sources = labels.adopted_sources.names()
+            found = same_mailbox(source, sources)
+            others = [one for one in sources if one not in found]
             number = _forget(labels, found, classifier)
     where = f"labels were adopted from {', '.join(others)}" if others else ""
     if missing is not None and not found:
@@ -61,12 +62,6 @@ def undo_adoption(
 def _source_as_written(mailbox: str) -> str:
     """Return the source that the user named, without looking for the mailbox."""
     return mailbox if mailbox.startswith("imap://") else absolute(os.path.abspath(mailbox))  # noqa: PTH100  no links
-
-
-def _is_same_folder(one: str, other: str) -> bool:
-    """Return whether two paths are names of the same folder, for example if one of them is a symbolic link."""
-    identity = folder_identity(one)
-    return identity is not None and identity == folder_identity(other)
 
 
 def _forget(labels: LabelStore, sources: list[str], classifier: Classifier) -> int:

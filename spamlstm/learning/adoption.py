@@ -66,17 +66,25 @@ def check_evidence(survey: Survey, *, where: str) -> None:
     """Check that a mailbox has evidence of both ham and spam. `where` is its name in error messages.
 
     A personal layer that learned only ham classifies all mail as ham. A layer that learned only spam files ham as spam.
+    Labels that the user gave count too.
 
     Raises NoInputError if there is no evidence, and DataError if all evidence is of one kind.
     """
     if survey.samples:
         return
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
+    if (ham or spam) and survey.given.total():
+        kind, other = (Label.HAM, Label.SPAM) if ham else (Label.SPAM, Label.HAM)
+        raise DataError(
+            f"{where} has only {kind} to learn from ({counted(ham or spam, 'message')}), and you have already labelled"
+            f" {survey.given[kind]:,} {kind} and {survey.given[other]:,} {other}; learning needs both kinds, so label"
+            f" some {other}, then run this command again"
+        )
     if ham:
         raise DataError(
             f"{where} has {counted(ham, 'ham message')} but no spam to learn from, because messages that this filter"
-            " filed and messages that you labelled are not used; learning needs both kinds, so move spam to the junk"
-            " folder for a while, then run this command again"
+            " filed are not used; learning needs both kinds, so move spam to the junk folder for a while, then run this"
+            " command again"
         )
     if spam:
         raise DataError(

@@ -24,6 +24,7 @@ from typing import Self
 from spamlstm import database
 from spamlstm.config.locations import LABELS
 from spamlstm.learning import label_rows
+from spamlstm.learning.adopted_sources import AdoptedSources
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, StoredLabel, interleave
 from spamlstm.learning.label_database import LabelDatabase, number_from
 from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL, surplus
@@ -35,7 +36,8 @@ from spamlstm.maildir.content_id import former_content_ids
 class LabelStore:
     """The labels of one state folder. Use an instance in one thread only. Several processes may have the store open.
 
-    A change is durable when its method returns. `saved_layers` and `written_names` use the same database.
+    A change is durable when its method returns. `saved_layers`, `written_names` and `adopted_sources` use the same
+    database.
 
     All methods raise DataError if the store is damaged, and TemporaryError if it cannot be read or written now.
     """
@@ -48,6 +50,7 @@ class LabelStore:
         self.shown = shown
         self.saved_layers = SavedLayers(self._database)
         self.written_names = WrittenNames(self._database)
+        self.adopted_sources = AdoptedSources(self._database)
 
     @classmethod
     def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
@@ -185,35 +188,14 @@ class LabelStore:
         """Return the number of adopted labels, from all Maildirs."""
         return self._database.first(number_from, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
 
-    def labelled_by_user(self) -> set[str]:
-        """Return the content ids of the messages that the user labelled. Adopted labels are left out."""
-        return set(
-            self._database.decoded(
-                lambda row: label_rows.stored_content_id(row[0]),
-                "SELECT content FROM labels WHERE origin != ?",
-                Origin.ADOPTED,
-            )
-        )
-
-    def adopted_elsewhere(self, source: str) -> dict[str, Label]:
-        """Return the labels that were adopted from other mailboxes than `source`, by content id."""
+    def labelled_by_user(self) -> dict[str, Label]:
+        """Return the labels that the user gave, by content id. Adopted labels are left out."""
         rows = self._database.decoded(
-            lambda row: (label_rows.stored_content_id(row[0]), *label_rows.origin(row[1:])),
-            "SELECT content, label, origin FROM labels WHERE origin = ? AND source != ?",
-            Origin.ADOPTED,
-            os.fsencode(source),
-        )
-        return {content: label for content, label, _ in rows}
-
-    def adopted_sources(self) -> list[str]:
-        """Return the mailboxes from which labels or correspondents were adopted, sorted."""
-        rows = self._database.decoded(
-            label_rows.source_path,
-            "SELECT source FROM labels WHERE origin = ? UNION SELECT source FROM written WHERE origin = ?",
-            Origin.ADOPTED,
+            lambda row: (label_rows.stored_content_id(row[0]), label_rows.origin(row[1:])[0]),
+            "SELECT content, label, origin FROM labels WHERE origin != ?",
             Origin.ADOPTED,
         )
-        return sorted(rows)
+        return dict(rows)
 
     def label(self, content: str) -> Label | None:
         """Return the label of the message with the content id `content`. Return None if it has no label."""

@@ -36,6 +36,8 @@ UNLABELLED = 1000
 # in the store for the user's own labels, so that adopted labels are not removed again.
 MOST = MOST_LABELS * 9 // 10
 MOST_READ = 2 * MOST_BYTES
+# There is room for this many samples, however many labels the user gave.
+LEAST = 2
 # The most samples of one kind for each sample of the other kind. With more, the personal layer classifies all mail as
 # the more frequent kind (docs/decisions/0012-adopt.md). Lost ham is worse than missed spam, so the ratio for spam is
 # lower.
@@ -94,6 +96,8 @@ class Survey:
     found: Counter[Label] = field(default_factory=Counter)
     """The number of messages read that have evidence, including messages that the limits exclude from `samples`."""
     without: Counter[Without] = field(default_factory=Counter)
+    given: Counter[Label] = field(default_factory=Counter)
+    """The number of labels that the user gave, for all mail."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """The paths of files and folders that cannot be read, each with the reason."""
     unlabelled: list[MailboxMessage] = field(default_factory=list)
@@ -106,13 +110,13 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class KnownLabels:
-    """The messages that the filter moved to the junk folder (`filed`) or that the user labelled, by content id.
+    """The messages that the filter moved to the junk folder (`filed`), and the labels that exist, by content id.
 
-    `adopted` has the labels that were adopted from other mailboxes, by content id.
+    `labelled` has the labels that the user gave, and `adopted` those that were adopted from other mailboxes.
     """
 
     filed: Collection[str] = ()
-    labelled: Collection[str] = ()
+    labelled: Mapping[str, Label] = field(default_factory=dict)
     adopted: Mapping[str, Label] = field(default_factory=dict)
 
 
@@ -146,15 +150,16 @@ def survey_mailbox(
 ) -> Survey:
     """Survey all folders of a mailbox, without changing it.
 
-    Samples are read through `mail`, which must stay open as long as they are used. The survey takes the newest
-    `most` messages with evidence, half of each kind if there are enough, within the ratios HAM_FOR_SPAM and
-    SPAM_FOR_HAM. The number of labels that the user gave is subtracted from `most`.
+    Samples are read through `mail`, which must stay open as long as they are used. The survey takes the newest messages
+    with evidence, as many of each kind as `balance` returns, with the labels that the user gave.
 
     Raises OSError if the inbox cannot be read.
     """
-    most = max(most - len(known.labelled), 2)
+    given = Counter(known.labelled.values())
+    room = max(most - given.total(), LEAST)
     collector = _SampleCollector(known, now)
     result = collector.survey
+    result.given = given
     listing = mail.listing()
     result.unreadable += listing.unreadable
     result.messages, result.without[Without.LARGE] = len(listing.messages) + listing.large, listing.large
@@ -166,17 +171,17 @@ def survey_mailbox(
         evidence = adoption_evidence(one.role, one.flags, age=math.inf)
         if evidence is None:
             collector.add_without_evidence(one.message, one.role)
-        elif _is_enough(collector, evidence.label, most) or mail.is_exhausted():
+        elif _is_enough(collector, evidence.label, room) or mail.is_exhausted():
             result.without[Without.BEYOND] += 1
         else:
             collector.add(one.message, evidence, one.stored)
-    result.samples = _balanced(list(collector.samples.values()), most)
+    result.samples = _balanced(list(collector.samples.values()), given, most)
     result.without[Without.BEYOND] += len(collector.samples) - len(result.samples)
     return result
 
 
-def _is_enough(collector: "_SampleCollector", label: Label, most: int) -> bool:
-    return collector.survey.found[label] >= most or collector.size[label] >= MOST_READ // 2
+def _is_enough(collector: "_SampleCollector", label: Label, room: int) -> bool:
+    return collector.survey.found[label] >= room or collector.size[label] >= MOST_READ // 2
 
 
 class _SampleCollector:
@@ -244,21 +249,27 @@ class _SampleCollector:
         return Without.DISPUTED if content in self._disputed else None
 
 
-def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
+def _balanced(samples: Sequence[Sample], given: Mapping[Label, int], most: int) -> tuple[Sample, ...]:
     """Return the newest samples of each kind within the limits, in order of delivery."""
     newest = sorted(samples, key=lambda one: (one.delivered, one.message.name), reverse=True)
     ham = [one for one in newest if one.evidence.label is Label.HAM]
     spam = [one for one in newest if one.evidence.label is Label.SPAM]
-    n_ham, n_spam = balance(len(ham), len(spam), most=most)
+    n_ham, n_spam = balance(len(ham), len(spam), given=given, most=most)
     return tuple(sorted(ham[:n_ham] + spam[:n_spam], key=lambda one: (one.delivered, one.message.name)))
 
 
-def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
+def balance(ham: int, spam: int, *, given: Mapping[Label, int], most: int) -> tuple[int, int]:
     """Return the numbers of ham and spam samples to use. `ham` and `spam` are the numbers of available samples.
 
-    The sum is at most `most`, with half of each kind if there are enough. The ratios are at most HAM_FOR_SPAM and
-    SPAM_FOR_HAM.
+    `given` has the numbers of labels that the user gave. Samples and these labels are at most `most`, with half of each
+    kind if there are enough, and their ratios are at most HAM_FOR_SPAM and SPAM_FOR_HAM. If the user gave more labels
+    of one kind than that, no sample of this kind is used. If the user gave nearly `most` labels or more, there is still
+    room for LEAST samples.
     """
-    ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
-    half = most // 2
-    return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
+    given_ham, given_spam = given.get(Label.HAM, 0), given.get(Label.SPAM, 0)
+    ham = max(min(ham, HAM_FOR_SPAM * (spam + given_spam) - given_ham), 0)
+    spam = max(min(spam, SPAM_FOR_HAM * (ham + given_ham) - given_spam), 0)
+    room = max(most - given_ham - given_spam, LEAST)
+    for_ham = min(max(most // 2 - given_ham, 0), room)
+    for_spam = room - for_ham
+    return min(ham, max(for_ham, room - spam)), min(spam, max(for_spam, room - ham))

@@ -293,3 +293,39 @@ def test_another_mailbox_that_disagrees(spamlstm, used, tmp_path):
     assert (report["new"], report["not_learned_from"]["adopted otherwise from another mailbox"]) == (2, 18)
     spamlstm("adopt", "--undo", other)
     assert spamlstm("labels", "--json") == before
+
+
+def test_labels_of_the_user_are_the_other_kind(spamlstm, maildir):
+    """Junk that the user labelled by command counts: the ham of the mailbox is then adopted, ten for each spam."""
+    for number in range(24):
+        put(maildir, "" if number > 1 else ".Junk", number)
+    spamlstm("label", "spam", maildir / ".Junk")
+    report = json.loads(spamlstm("adopt", maildir, "--json")[1])
+    assert (report["new"], report["evidence"]["kept"], report["not_learned_from"]["labelled by you"]) == (20, 20, 2)
+    assert report["not_learned_from"]["older than what is needed"] == 2
+
+
+def test_labels_of_one_kind_are_not_enough(spamlstm, maildir):
+    """With ham labels alone, a mailbox of ham is not adopted, and the error has the numbers of labels."""
+    for number in range(3):
+        put(maildir, "", number)
+    spamlstm("label", "ham", maildir / "cur" / "2.host:2,S")
+    status, out, err = spamlstm("adopt", maildir)
+    assert (status, out) == (65, "")
+    assert "has only ham to learn from (2 messages), and you have already labelled 1 ham and 0 spam; learning" in err
+
+
+def test_a_maildir_of_two_names_is_one(spamlstm, used, tmp_path):
+    """A Maildir adopted by a link and by its path is one mailbox: a message that moved gets the label of its folder."""
+    link = tmp_path / "link"
+    link.symlink_to(used)
+    assert json.loads(spamlstm("adopt", link, "--json")[1])["new"] == 18
+    assert json.loads(spamlstm("adopt", used, "--json")[1])["known"] == 18
+    next((used / ".Junk" / "cur").iterdir()).rename(used / "cur" / "moved:2,S")
+    for name in (link, used):
+        report = json.loads(spamlstm("adopt", name, "--dry-run", "--json")[1])
+        assert (report["new"], report["not_learned_from"]["adopted otherwise from another mailbox"]) == (1, 0)
+    assert json.loads(spamlstm("adopt", link, "--json")[1])["new"] == 1
+    assert spamlstm("labels")[1].splitlines()[0] == "10 ham, 8 spam"
+    link.unlink()
+    assert spamlstm("adopt", "--undo", link) == (0, "18 adopted labels removed\n", "")

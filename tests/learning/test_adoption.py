@@ -5,6 +5,7 @@ import contextlib
 import pytest
 from test_survey import NOW, OLD, look, put
 
+from spamlstm.features.sender_identity import KEY_BYTES
 from spamlstm.learning import adoption
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
@@ -38,7 +39,7 @@ def root(tmp_path):
 
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
-    found = look(root, labelled=labels.labelled_by_user(), adopted=labels.adopted_elsewhere(str(root)))
+    found = look(root, labelled=labels.labelled_by_user(), adopted=labels.adopted_sources.labels_of_others([str(root)]))
     taken = adoption.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
     return taken, adoption.learn_adopted(Trainer(labels), classifier, progress=lambda _: None)
 
@@ -196,15 +197,15 @@ def test_two_mailboxes_that_disagree(root, tmp_path, classifier):
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
         before = all_of(labels), scores(tmp_path / "state")
-        found = look(other, adopted=labels.adopted_elsewhere(str(other)))
+        found = look(other, adopted=labels.adopted_sources.labels_of_others([str(other)]))
         assert (len(found.samples), found.without[Without.OTHERWISE]) == (20, 8)
         taken, _ = adopted(other, labels, classifier)
         assert (taken.new, taken.known) == (20, 0)
         assert set(before[0]) < set(all_of(labels))
-        assert labels.adopted_sources() == sorted(map(str, (root, other)))
+        assert labels.adopted_sources.names() == sorted(map(str, (root, other)))
         assert adoption.forget_adopted(Trainer(labels), source=str(other)) == 20
         assert (all_of(labels), scores(tmp_path / "state")) == before
-        assert labels.adopted_sources() == [str(root)]
+        assert labels.adopted_sources.names() == [str(root)]
 
 
 def test_a_mailbox_that_changes_its_mind(root, tmp_path, classifier):
@@ -230,3 +231,23 @@ def test_a_race_of_two_adoptions(root, tmp_path, classifier):
         before = all_of(labels)
         taken = adoption.adopt_labels(Trainer(labels), classifier, samples, source=str(other), progress=lambda _: None)
         assert (taken.new, all_of(labels)) == (0, before)
+
+
+def test_a_source_gets_another_name(root, tmp_path, classifier):
+    """Renaming a source changes no score, leaves other sources alone, and joins what two names had."""
+    other = tmp_path / "other"
+    for number in range(80, 90):
+        put(other, ".Junk" if number % 2 else "", letter(number, spam=bool(number % 2)), when=OLD + number)
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        adopted(root, labels, classifier)
+        adopted(other, labels, classifier)
+        for source, time in (("/link", 5.0), ("/other", 3.0)):
+            adoption.adopt_correspondents(Trainer(labels), {bytes(KEY_BYTES): time}, source=source)
+        before = all_of(labels), labels.written_names.all(), labels.epoch
+        sources = labels.adopted_sources
+        sources.rename(["/link", str(root), "/other"], "/other")
+        assert sources.names() == sorted(["/other", str(other)])
+        assert labels.written_names.latest_time("/other") == 5.0
+        assert (all_of(labels), labels.written_names.all(), labels.epoch) == before
+        assert adoption.forget_adopted(Trainer(labels), source="/other") == 80
+        assert not labels.written_names.all()

@@ -16,6 +16,7 @@ from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.survey import (
     HAM_FOR_SPAM,
     KEPT_SECONDS,
+    LEAST,
     SPAM_FOR_HAM,
     AdoptionEvidence,
     KnownLabels,
@@ -48,7 +49,7 @@ def root(tmp_path):
 
 
 def look(root, **how):
-    known = KnownLabels(how.pop("filed", ()), how.pop("labelled", ()), how.pop("adopted", {}))
+    known = KnownLabels(how.pop("filed", ()), how.pop("labelled", {}), how.pop("adopted", {}))
     mail = MaildirMail(on_disk.opened(root).mailbox, how.pop("names", FolderNames()))
     return survey_mailbox(mail, known=known, now=NOW, **how)
 
@@ -122,7 +123,7 @@ def test_what_the_user_labelled_is_left_out(root):
     put(root, ".Junk", mail("junk"))
     put(root, ".Junk", mail("labelled"))
     put(root, "", mail("friend"))
-    found = look(root, labelled={content_id(mail("labelled"))})
+    found = look(root, labelled={content_id(mail("labelled")): Label.SPAM})
     assert len(found.samples) == 2
     assert found.without[Without.LABELLED] == 1
 
@@ -157,20 +158,54 @@ def test_there_is_room_for_the_user_s_labels(root, monkeypatch):
     """The user's own labels take up a part of the bound, and so do the bytes of large mail."""
     for number in range(20):
         put(root, ".Junk" if number % 2 else "", mail(f"letter {number} " + "x" * 1000), when=OLD + number)
-    assert len(look(root, most=10, labelled={str(number) for number in range(4)}).samples) == 6
+    assert len(look(root, most=10, labelled=some_labels(ham=2, spam=2)).samples) == 6
     monkeypatch.setattr(module, "MOST_READ", 6 * 1150)
     assert len(look(root).samples) == 6
 
 
-@given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))
-def test_never_much_more_of_one_kind(ham, spam, most):
-    """The balance keeps the bounds of number and ratio, and uses as many messages as these allow."""
-    n_ham, n_spam = balance(ham, spam, most=most)
-    assert n_ham <= min(ham, HAM_FOR_SPAM * spam)
-    assert n_spam <= min(spam, SPAM_FOR_HAM * ham)
-    assert n_ham + n_spam <= most
-    assert n_ham >= min(ham, HAM_FOR_SPAM * spam, most // 2)
-    assert n_spam >= min(spam, SPAM_FOR_HAM * min(ham, HAM_FOR_SPAM * spam), most // 2)
+def some_labels(**numbers):
+    """Return that many labels of the user, for mail that is nowhere."""
+    return {f"{label}{number}": Label(label) for label in numbers for number in range(numbers[label])}
+
+
+def test_the_user_s_labels_count_in_the_balance(root):
+    """Ham is used if the user labelled spam, with the ratio of all labels, and the other way round."""
+    for number in range(30):
+        put(root, "", mail(f"letter {number}"), when=OLD + number)
+    assert not look(root).samples
+    assert not look(root, labelled=some_labels(ham=10, spam=1)).samples
+    assert len(look(root, labelled=some_labels(spam=2)).samples) == 20
+    assert len(look(root, labelled=some_labels(ham=5, spam=2)).samples) == 15
+    put(root, ".Junk", mail("junk"))
+    assert len(look(root, labelled=some_labels(spam=2)).samples) == 31
+    # Half of each kind, of all labels.
+    assert look(root, labelled=some_labels(ham=1, spam=4), most=12).counts() == {"kept": 6, "junk": 1}
+
+
+@given(
+    ham=st.integers(0, 50_000),
+    spam=st.integers(0, 50_000),
+    given_ham=st.integers(0, 20_000) | st.just(0),
+    given_spam=st.integers(0, 20_000) | st.just(0),
+    most=st.integers(2, 20_000),
+)
+def test_never_much_more_of_one_kind(ham, spam, given_ham, given_spam, most):
+    """The balance keeps the bounds of number and ratio, of the user's labels too, and uses as many as these allow."""
+    labels = {Label.HAM: given_ham, Label.SPAM: given_spam}
+    n_ham, n_spam = balance(ham, spam, given=labels, most=most)
+    all_ham, all_spam = n_ham + given_ham, n_spam + given_spam
+    assert 0 <= n_ham <= ham
+    assert 0 <= n_spam <= spam
+    assert n_ham + n_spam <= max(most - given_ham - given_spam, LEAST)
+    if n_ham and all_ham + all_spam <= most:
+        assert all_ham <= HAM_FOR_SPAM * all_spam
+    if n_spam and all_ham + all_spam <= most:
+        assert all_spam <= SPAM_FOR_HAM * all_ham
+    usable_ham = max(min(ham, HAM_FOR_SPAM * (spam + given_spam) - given_ham), 0)
+    usable_spam = max(min(spam, SPAM_FOR_HAM * (usable_ham + given_ham) - given_spam), 0)
+    if given_ham + given_spam <= most - LEAST:
+        assert all_ham >= min(usable_ham + given_ham, most // 2, most - given_spam)
+        assert all_spam >= min(usable_spam + given_spam, most // 2, most - given_ham)
 
 
 def test_the_server_s_date_orders_what_was_copied_without_dates(root):

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 MILTER = """
 smtpd_milters = unix:{folder}/milter.sock
+non_smtpd_milters = unix:{folder}/milter.sock
 milter_default_action = accept
 milter_content_timeout = 30s
 smtpd_recipient_restrictions =
@@ -139,6 +140,17 @@ def test_the_received_header_is_that_of_postfix(read_and_delivered, client, reci
     ours, theirs = read_and_delivered(client, recipients)
     assert route(ours) == route(theirs)
     assert render(parse_message(ours)) == render(parse_message(theirs))
+
+
+def test_mail_of_the_sendmail_command(postfix, tmp_path, classifier, read, delivered):
+    """Mail that does not come by SMTP is classified if Postfix is set up so, with the score of what it delivers."""
+    command = ["sendmail", "-C", postfix.folder / "etc", "-i", "-f", "ann@example.org", "bob@example.net"]
+    with milter(postfix, tmp_path / "state", classifier):
+        subprocess.run(command, input=SPAM, check=True)
+        raw = without_transport(delivered())
+    assert b"X-Spam-Flag: YES" in raw
+    assert b"(Postfix, from userid " in raw
+    assert render(parse_message(read[-1])) == render(parse_message(raw))
 
 
 @pytest.fixture

@@ -117,6 +117,16 @@ def test_a_folder_that_is_not_listed_but_exists_keeps_its_records(session, missi
     assert (recorded(session), session.records.acts()) == (before, acts)
 
 
+@pytest.mark.parametrize(("names", "missing"), [(("INBOX", "lists"), ["lists"]), (("inbox", "Lists"), [])])
+def test_a_folder_of_the_setting_that_does_not_exist_is_named(session, caplog, names, missing):
+    """If a name in the setting `folders` is misspelt, the log names it once, and the other folders are visited."""
+    session.account = replace(ACCOUNT, folders=names)
+    visits = FolderVisits(session)
+    for _ in range(2):
+        assert {one.name for one in visits.find(LISTED)} == {"INBOX", "Lists", "J"}
+    assert [one.message.rpartition("folder=")[2] for one in caplog.records] == missing
+
+
 def test_the_inbox_in_other_letters_is_no_further_folder(session, server):
     """A server that changes the letters of INBOX does not double it."""
     server.names.add("Inbox")

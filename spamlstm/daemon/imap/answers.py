@@ -127,8 +127,11 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 
 
 @contextlib.contextmanager
-def explained(where: str) -> Iterator[None]:
-    """Replace errors of the connection and of the protocol by errors with a sentence."""
+def explained(where: str, *, command: str = "a command") -> Iterator[None]:
+    """Replace errors of the connection and of the protocol by errors with a sentence.
+
+    `command` says what a server refused that does not carry out the command, such as `to open INBOX`.
+    """
     try:
         yield
     except AccountUnavailableError:
@@ -138,7 +141,7 @@ def explained(where: str) -> Iterator[None]:
             f"{where} closed the connection or broke the protocol{response_code(error)}"
         ) from error
     except imaplib.IMAP4.error as error:
-        raise CommandRefusedError(f"{where} refused a command{response_code(error)}") from error
+        raise CommandRefusedError(f"{where} refused {command}{response_code(error)}") from error
     except ssl.SSLCertVerificationError as error:
         raise AccountUnavailableError(f"the certificate of {where} is not valid ({error.verify_message})") from error
     except ExcessError as error:

@@ -94,7 +94,7 @@ class ImapConnection(ImapExchange):
 
     def create(self, name: str, *, use: str = "") -> None:
         """Create and subscribe to a folder. `use` is its special use, such as `Junk` with a backslash."""
-        with self._command():
+        with self._command(command=f"to create {name}"):
             quoted = self._client._normalise_folder(name)  # noqa: SLF001
             more = [f"(USE ({use}))"] if use and self._has("CREATE-SPECIAL-USE") else []
             status, data = self._imap._simple_command("CREATE", quoted, *more)  # noqa: SLF001
@@ -111,7 +111,7 @@ class ImapConnection(ImapExchange):
     def select(self, name: str, *, readonly: bool) -> FolderNumbers:
         """Select a folder if it is not selected, and return its numbers at the time of its selection."""
         if self._selected != (name, readonly):
-            with self._command():
+            with self._command(command=f"to open {name}"):
                 self._selected = None
                 self._numbers = numbers_from(self._client.select_folder(name, readonly=readonly))
                 self._selected = name, readonly
@@ -243,7 +243,7 @@ class ImapConnection(ImapExchange):
         New UIDs that are not valid under the UIDVALIDITY `validity` are left out.
         """
         ordered = sorted(uids)
-        with self._command():
+        with self._command(command=f"to move mail to {target}"):
             self._imap.untagged_responses.pop("COPYUID", None)
             quoted = self._client._normalise_folder(target)  # noqa: SLF001
             self._change("MOVE" if self.can_move else "COPY", _joined(ordered), quoted)

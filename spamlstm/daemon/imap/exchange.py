@@ -121,10 +121,11 @@ class ImapExchange:
         self._imap.untagged_responses[FLAGS] = [_MARKER]
 
     @contextlib.contextmanager
-    def _command(self, expected: int = 0) -> Iterator[None]:
+    def _command(self, expected: int = 0, *, command: str = "a command") -> Iterator[None]:
+        """Begin a command, and replace errors as `explained` does."""
         self._allowance.renew(expected)
         self._shorten_untagged()
-        with explained("the server"):
+        with explained("the server", command=command):
             yield
 
     def _shorten_untagged(self) -> None:

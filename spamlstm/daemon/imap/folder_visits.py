@@ -83,8 +83,17 @@ class FolderVisits:
                     self._records.put_folder(replace(former, name=name, role=role))
             for one in missing.values():
                 self._records.drop_folder(one.id)
+        self._report_missing(roles)
         found = {one.name: one for one in self._records.folders()}
         return [found[name] for name in roles]
+
+    def _report_missing(self, roles: dict[str, FolderRole]) -> None:
+        """Log the folders of the setting `folders` that do not exist, each once in a connection."""
+        names = {inbox_in_capitals(name) for name, role in roles.items() if role is FolderRole.INBOX}
+        for name in self._session.account.folders:
+            if inbox_in_capitals(name) not in names and name not in self._reported:
+                self._reported.add(name)
+                emit(logging.WARNING, "folder-missing", account=self._session.account.label, folder=name)
 
     def _roles(self, listed: Sequence[ListedFolder]) -> dict[str, FolderRole]:
         """Return the roles of the folders that are visited, by name, in the order of visits."""

@@ -12,10 +12,13 @@ _MOST_DAMAGED = 3
 
 
 def batches(copies: Iterable[AccountCopy]) -> list[list[AccountCopy]]:
-    """Return the messages in groups that are read together. A large message, or one that failed before, is alone."""
+    """Return the messages in groups that are read together. A large message, or one that failed before, is alone.
+
+    Large messages are last, because one of 64 MB takes minutes on a slow line.
+    """
     found: list[list[AccountCopy]] = []
     size = 0
-    for one in copies:
+    for one in sorted(copies, key=lambda one: one.size > READ_BYTES):
         size += one.size
         alone = one.attempts or (found and found[-1][-1].attempts)
         if not found or alone or len(found[-1]) == READ_AT_ONCE or size > READ_BYTES:

@@ -138,6 +138,18 @@ def test_quarantine_and_rejection_are_off_by_default(tmp_path, classifier, confi
             assert mta.verdict()[-1] == GO_ON
 
 
+def test_a_dry_run_keeps_and_rejects_nothing(tmp_path, classifier, config):
+    """In a dry run, spam above both limits passes, with the headers that name its score."""
+    limits = replace(config.milter, quarantine_above=5.0, reject_above=5.0)
+    config = replace(config, milter=limits, daemon=replace(config.daemon, dry_run=True))
+    with listening(tmp_path / "state", classifier, config), connected_mta(f"{tmp_path}/milter.sock") as mta:
+        mta.negotiate()
+        mta.content(SPAM)
+        answers = mta.verdict()
+        assert b"".join(letter for letter, _ in answers) == b"iiiic"
+        assert added(answers)["X-Spam-Status"].startswith("Yes")
+
+
 def test_a_mail_server_without_a_quarantine(tmp_path, classifier, config, caplog):
     """The message passes with its headers, and the log says that the setting has no effect."""
     config = replace(config, milter=replace(config.milter, quarantine_above=5.0))

@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -79,7 +80,7 @@ class Listeners:
 
         Raises UserError if an address cannot be used. This listener then stays as it was, and the others run.
         """
-        wanted = config.listeners()
+        wanted = {name: _dry(one) if config.daemon.dry_run else one for name, one in config.listeners().items()}
         ended = {name: one for name, one in self._configured.items() if _socket_of(wanted.get(name)) != _socket_of(one)}
         for name in ended:
             del self._configured[name]
@@ -171,6 +172,11 @@ def _remove_socket(listener: Listener) -> None:
 def _socket_of(listener: AnyListener | None) -> tuple[str | None, str | None] | None:
     """Return the settings that decide which socket a listener opens."""
     return None if listener is None else (listener.listen, listener.group)
+
+
+def _dry(one: AnyListener) -> AnyListener:
+    """Return the settings of a listener in a dry run: the milter adds headers, but keeps and rejects no message."""
+    return replace(one, quarantine_above=None, reject_above=None) if isinstance(one, MilterConfig) else one
 
 
 def _protocol(listener: AnyListener) -> Protocol:

@@ -243,7 +243,7 @@ def _sections(config: Config) -> Iterator[_Line]:
         found = usable[id(section)]
         count = counted(len(found), "Maildir") if found else "no Maildir exists"
         yield _Line(f"  {section.path}: {count}; {_actions(config, section)}")
-        lines = [_maildir(path, section) for path in found]
+        lines = [_maildir(path, section, dry=config.is_dry(section)) for path in found]
         yield from lines[:_LISTED]
         yield from (line for line in lines[_LISTED:] if line.kind is _Kind.OBSTACLE)
         if len(found) > _LISTED:
@@ -276,14 +276,16 @@ def _refusal(path: Path) -> str:
         return str(error)
 
 
-def _maildir(path: Path, section: MaildirConfig) -> _Line:
+def _maildir(path: Path, section: MaildirConfig, *, dry: bool) -> _Line:
     """Return the line about a Maildir, with the folder to which its spam is filed."""
     if is_maildir(str(path.parent)):
         why = f"it is a folder of the Maildir {path.parent}, whose inbox alone is filtered; name that Maildir instead"
         return _Line(f"    {path}: cannot be used as a Maildir, as {why}", _Kind.OBSTACLE)
-    if Action.FILE not in (*section.spam, *section.unsure):
-        return _Line(f"    {path}")
     try:
+        if not dry and (*section.spam, *section.unsure, *section.ham) and (why := _why_unchangeable(path)):
+            return _Line(f"    {path}: mail cannot be tagged or moved ({why})", _Kind.OBSTACLE)
+        if Action.FILE not in (*section.spam, *section.unsure):
+            return _Line(f"    {path}")
         with OpenMaildir.open(str(path)) as mailbox:
             folder = junk_folder(mailbox, section.junk)
             if not folder.exists():
@@ -296,6 +298,16 @@ def _maildir(path: Path, section: MaildirConfig) -> _Line:
     except UserError as error:
         why = str(error)
     return _Line(f"    {path}: spam cannot be filed ({why})", _Kind.OBSTACLE)
+
+
+def _why_unchangeable(path: Path) -> str:
+    """Return why this user cannot change the mail in the inbox of a Maildir, or an empty string.
+
+    Raises OSError if the Maildir is removed in the meantime.
+    """
+    if all(os.access(path / name, os.W_OK | os.X_OK) for name in ("new", "cur", "tmp")):
+        return ""
+    return "read-only file system" if os.statvfs(path).f_flag & os.ST_RDONLY else "permission denied"
 
 
 def _shown(name: str) -> str:

@@ -197,7 +197,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
 
 def show_labels(*, json: bool, state: Path) -> None:
     """Print the number of labels and the newest labels. With `json`, print all labels, one object per line."""
-    labels = LabelStore.find(state)
+    labels = LabelStore.read(state)
     with contextlib.closing(labels) if labels else contextlib.nullcontext():
         last = labels.last(-1 if json else SHOWN) if labels else iter(())
         if json:

@@ -26,7 +26,7 @@ def write_labels(file: Path, *, state: Path) -> None:
             " name a file"
         )
     _check_replaceable(file)
-    labels = LabelStore.find(state)
+    labels = LabelStore.read(state)
     if labels is None:
         raise NoInputError(f"there are no labels in {state}; name another state folder with --state")
     with contextlib.closing(labels):

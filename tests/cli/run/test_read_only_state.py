@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 
+import maildirs
 import pytest
 import tiny_bundle
 
@@ -146,3 +147,30 @@ def test_no_folder_for_temporary_files(spamlstm, on_read_only, maildir, state):
             " name another folder with the variable TMPDIR"
         ),
     )
+
+
+def test_labels_are_listed_and_exported_where_they_cannot_be_written(spamlstm, root, environment, read_only, tmp_path):
+    """`labels` and `labels export` read a label store that is read-only, such as one in a snapshot of a disk."""
+    state, exported = tmp_path / "disk" / "state", tmp_path / "labels.gz"
+    (tmp_path / "unsure.eml").write_bytes(tiny_bundle.UNSURE)
+    state.mkdir(mode=0o700)
+    assert spamlstm("label", "spam", tmp_path / "unsure.eml", "--state", state)[0] == 0
+    for arguments, words in (((), "0 ham, 1 spam"), (("export", str(exported)), "1 label exported")):
+        command = [*read_only, sys.executable, "-m", "spamlstm", "labels", *arguments, "--state", str(state)]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert words in done.stdout
+    assert exported.stat().st_size
+
+
+@pytest.mark.parametrize(("dry_run", "status"), [("false", 78), ("true", 0)])
+def test_a_maildir_that_cannot_be_changed(root, environment, read_only, tmp_path, dry_run, status):  # noqa: PLR0917
+    """`config check` reports a Maildir on a read-only disk, unless mail there is not to be changed."""
+    maildir, config = tmp_path / "disk" / "Maildir", tmp_path / "config.toml"
+    maildirs.make(maildir)
+    config.write_text(f'[[maildir]]\npath = "{maildir}"\ndry_run = {dry_run}\n')
+    command = [*read_only, sys.executable, "-m", "spamlstm", "config", "check", "--config", str(config)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    said = f"{maildir}: mail cannot be tagged or moved (read-only file system)" in done.stdout + done.stderr
+    assert said == (status == 78)

@@ -34,7 +34,7 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 	$(VENV)/bin/pytest -q -n 2
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
-	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) $(WEIGHTS) --epochs 4 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 15 \
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) $(WEIGHTS) --epochs 4 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 16 \
 		--out models/default
 
 deb: ## build the Debian package, on Debian

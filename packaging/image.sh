@@ -30,11 +30,12 @@ for package in "$build"/debs/*.deb "$dist"/spamlstm_"$version"_*.deb; do
 done
 
 # No services, no texts but licences, and no retraining, which needs PyTorch. Nothing uses these parts of the C library, of
-# Expat, of Python (its own tests and debuggers, modules that modules in C replace, sound, terminals, XML-RPC) and of numpy,
-# which loads them on first use.
+# Expat, of Python (its own tests and debuggers, modules that modules in C replace, sound, terminals, old protocols) and
+# of numpy, which loads them on first use.
 (cd "$root" && rm -rf boot home media mnt srv lib/systemd usr/lib/{sysusers.d,systemd,tmpfiles.d} etc/{init.d,kernel} \
     usr/share/{bash-completion,bug,fish,gcc,gdb,info,lintian,man,zsh} usr/lib/*/gconv usr/lib/"$python"/{distutils,pydoc_data,test,turtle.py,unittest} \
     usr/lib/"$python"/{_pydecimal.py,_pyio.py,doctest.py,pdb.py,pickletools.py,pydoc.py,venv,wsgiref,xmlrpc} \
+    usr/lib/"$python"/{aifc.py,chunk.py,cgitb.py,nntplib.py,sndhdr.py,sunau.py,telnetlib.py,xdrlib.py} \
     usr/lib/"$python"/lib-dynload/{_crypt,_ctypes_test,_curses,_dbm,_lsprof,_test,_xx,audioop,nis,ossaudiodev,readline,xxlimited}* \
     lib/*/lib{mvec,nsl,thread_db}.so.1 usr/lib/*/libexpatw.so.1* "$packages"/spamlstm_training "$packages"/numpy/{fft,polynomial,testing})
 find "$root/usr/share/doc" -type f -not -name copyright -delete

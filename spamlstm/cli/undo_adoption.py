@@ -45,7 +45,7 @@ def undo_adoption(
             sources = labels.adopted_sources.names()
             found = same_mailbox(source, sources)
             others = [one for one in sources if one not in found]
-            number = _forget(labels, found, classifier)
+            number = _forget(labels, found or [source], classifier)
     where = f"labels were adopted from {', '.join(others)}" if others else ""
     if missing is not None and not found:
         raise NoInputError(f"{missing}; {where}" if where else str(missing))

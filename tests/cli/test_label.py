@@ -11,7 +11,7 @@ import zlib
 
 import maildirs
 import pytest
-from former_state import make_former
+from former_state import LAST, make_former
 from tiny_bundle import SPAM, UNSURE, mail
 
 from spamlstm.config.locations import LABELS
@@ -312,7 +312,7 @@ def test_quiet_commands_print_only_what_was_asked_for(spamlstm, message, tmp_pat
 def test_a_label_of_an_earlier_version_that_changes(spamlstm, state, message):
     """A changed label is reported too if an earlier version stored it under another content id."""
     spamlstm("label", "spam", message)
-    make_former(state, [message.read_bytes()])
+    make_former(state, [message.read_bytes()], LAST)
     with contextlib.closing(sqlite3.connect(state / LABELS)) as store:
         # Of a message that is stored completely, the upgrade computes the content id anew.
         store.execute("UPDATE labels SET mail = ?", (zlib.compress(bytes(MOST_KEPT)),))

@@ -4,8 +4,8 @@ CORPUS ?= ../shared/corpus
 VENV   := .venv
 BUILD  ?= build
 DIST   ?= dist
-# The generated mail of the shipped models: mail of `training/synthetic`, texts of this project dressed as modern mail, and
-# disguised copies of real mail.
+# The shipped models are trained on archives of real mail (CORPUS), the messages of `training/messages`, and generated
+# mail: mail of `training/synthetic`, texts of this project dressed as modern mail, and disguised copies of the first two.
 GENERATED := --synthetic 15000 --synthetic-share 0.35 --evaded 0.33 --evaded-share 0.08 \
 	--modern $(CORPUS) --modern-count 60000 --modern-share 0.07 --without app: --without news:
 # The sources with recent mail, which are sampled more often.
@@ -34,8 +34,8 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 	$(VENV)/bin/pytest -q -n 2
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
-	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) $(WEIGHTS) --epochs 4 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 16 \
-		--out models/default
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --corpus training/messages $(GENERATED) $(WEIGHTS) \
+		--epochs 4 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 17 --out models/default
 
 deb: ## build the Debian package, on Debian
 	packaging/deb.sh $(BUILD) $(DIST)

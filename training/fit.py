@@ -34,7 +34,7 @@ FOLDS: tuple[tuple[str, ...], ...] = (
     ("spamassassin", "csdmc2010"),
     ("lists",),
     ("newsletters2019", "phishing_pot@2024"),
-    ("ham-notices",),
+    ("ham-notices", "authored-04", "authored-05"),
 )
 _OTHER_LETTERS = re.compile("⟦letters:(?:cyrillic|cjk|arabic|other)⟧")
 VOCABULARY_SAMPLE = 8_000

@@ -178,8 +178,10 @@ def _by_daemon(options: FilterOptions, raw: bytes) -> tuple[str, bytes, str] | N
         try:
             return _ask(path, options, raw)
         except OSError as error:
+            if isinstance(error, PermissionError) and path in (options.socket, SYSTEM_SOCKET):
+                warnings.append(_refusal(path))
             # Without --socket, a daemon is used only if there is one.
-            if options.socket:
+            elif options.socket:
                 why = (error.strerror or str(error)).lower()
                 warnings.append(f"no daemon answers on {path} ({why}), so none is used; check --socket")
         except _FailedError as error:
@@ -187,6 +189,20 @@ def _by_daemon(options: FilterOptions, raw: bytes) -> tuple[str, bytes, str] | N
     for sentence in warnings:
         _warn(options, sentence)
     return None
+
+
+def _refusal(path: str) -> str:
+    """Return what to do if this user may not connect to the socket of a daemon."""
+    import grp
+
+    try:
+        group = f" ({grp.getgrgid(os.stat(path).st_gid).gr_name})"  # noqa: PTH116  pathlib takes milliseconds to import
+    except (OSError, KeyError):  # the folder is closed, or the group has no name
+        group = ""
+    return (
+        f"this user may not connect to {path}, so no daemon is used; make the user a member of the group of the"
+        f" socket{group}, or set another `group` in [filter]"
+    )
 
 
 def _by_this_process(options: FilterOptions, raw: bytes) -> tuple[str, bytes, str]:

@@ -1,7 +1,11 @@
 """`spamlstm filter` and the daemon: daemons that are broken or missing, and the users whose labels apply."""
 
 import contextlib
+import grp
+import os
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -47,6 +51,29 @@ def answering(answer):
     return serve
 
 
+WITH_SHARED_SOCKET = """
+import sys
+from spamlstm.cli import filter_client, main
+
+filter_client.SYSTEM_SOCKET = sys.argv.pop(1)
+main()
+"""
+
+
+@pytest.fixture
+def filtered_without_rights(root, environment):
+    """Run the command on a message, without the rights of root on files, and with the path of the shared socket."""
+    # Without these capabilities, modes hold for root too.
+    prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+    def run(mail, socket_path, *arguments):
+        command = [*prefix, sys.executable, "-c", WITH_SHARED_SOCKET, str(socket_path), "filter", *map(str, arguments)]
+        done = subprocess.run(command, input=mail, cwd=root, env=environment, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    return run
+
+
 @pytest.mark.parametrize("answer", [b"", b"ERROR no\n", b"OK spam 5\nab", b"OK eggs 2\nab", b"noise", b"\xff" * 9])
 def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
     """If the answer is an error, incomplete or noise, the command classifies the message itself."""
@@ -76,6 +103,38 @@ def test_a_named_socket_without_a_daemon_is_said(filtered, tmp_path):
     assert (status, untag(output)) == (0, HAM)
     assert "(connection refused), so none is used; check --socket\n" in complaints
     assert filtered(HAM, "--state", tmp_path) == (0, output, "")
+
+
+@pytest.mark.parametrize(("named", "closed"), [(False, "socket"), (True, "socket"), (False, "folder")])
+def test_a_refusal_of_the_shared_socket_is_said(filtered_without_rights, tmp_path, named, closed):
+    """If the user may not connect to the shared socket, one line says which group may. The mail passes, classified."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    path = folder / "filter.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        os.chown(path, -1, os.getegid())
+        {"socket": path, "folder": folder}[closed].chmod(0)
+        status, output, complaints = filtered_without_rights(SPAM, path, *(("--socket", path) if named else ()))
+        quiet = filtered_without_rights(SPAM, path, "--quiet")
+    folder.chmod(0o700)
+    assert (status, untag(output), b"X-Spam-Flag: YES" in output) == (0, SPAM, True)
+    group = f" ({grp.getgrgid(os.getegid()).gr_name})" if closed == "socket" else ""
+    assert complaints == (
+        f"spamlstm: this user may not connect to {path}, so no daemon is used; make the user a member of the group of"
+        f" the socket{group}, or set another `group` in [filter]\n"
+    )
+    assert quiet == (0, output, "")
+
+
+def test_a_user_with_a_daemon_hears_of_no_refusal(filtered_without_rights, state, classifier, tmp_path):
+    """A daemon of the user's own answers first, so that a shared socket for others is of no interest."""
+    path = tmp_path / "filter.sock"
+    with socket.socket(socket.AF_UNIX) as listener, listening(state, classifier):
+        listener.bind(str(path))
+        path.chmod(0)
+        assert filtered_without_rights(SPAM, path)[::2] == (0, "")
 
 
 def test_the_reason_of_a_daemon_that_refuses_early_is_said(filtered, tmp_path):

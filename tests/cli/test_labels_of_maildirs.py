@@ -1,6 +1,9 @@
 """`--maildir`, and which labels apply if each Maildir has its own labels."""
 
 import maildirs
+from tiny_bundle import HAM
+
+from spamlstm.config.locations import _dir_named, personal_dir
 
 
 def test_maildir_must_be_a_maildir(spamlstm, message, tmp_path):
@@ -73,6 +76,22 @@ def test_the_labels_of_a_renamed_maildir(spamlstm, message, tmp_path):
     assert spamlstm("labels", "purge", "--yes", *of_before)[1] == "1 label removed\n"
     assert spamlstm("labels", *of_after)[1].startswith("0 ham, 1 spam")
     assert spamlstm("labels", "--config", config, "--maildir", tmp_path / "mail" / "bob")[0] == 66
+
+
+def test_a_link_to_a_maildir_has_its_labels(spamlstm, message, tmp_path, state):
+    """A Maildir has the same labels by the path of a link, also those that an earlier version stored by that path."""
+    config = tmp_path / "config.toml"
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
+    box, link = maildirs.make(tmp_path / "ann"), tmp_path / "link"
+    link.symlink_to(box)
+    of_box, of_link = (("--config", config, "--maildir", path) for path in (box, link))
+    (tmp_path / "ham.eml").write_bytes(HAM)
+    assert spamlstm("label", "spam", message, *of_link)[0] == 0
+    personal_dir(state, str(box)).rename(_dir_named(state, str(link)))
+    assert spamlstm("label", "ham", tmp_path / "ham.eml", *of_box)[0] == 0
+    for options in (of_link, of_box):
+        assert spamlstm("labels", *options)[1].startswith("1 ham, 1 spam")
+    assert spamlstm("classify", message, *of_box)[1].startswith("spam")
 
 
 def test_labels_of_an_account_are_named_by_the_account(spamlstm, message, tmp_path):

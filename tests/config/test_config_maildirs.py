@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spamlstm.config import MaildirConfig, maildirs
-from spamlstm.config.maildirs import absolute, covers, expand_maildirs, section_of
+from spamlstm.config.maildirs import absolute, covers, expand_maildirs, real_path, section_of
 
 
 def test_home_is_resolved(monkeypatch):
@@ -82,6 +82,27 @@ def test_odd_names_are_only_names():
     """Brackets in the name of a folder are not wildcards."""
     section = MaildirConfig("/v/*")
     assert section_of([section], Path("/v/[a]")) is section
+
+
+def test_the_real_path_of_a_maildir(tmp_path):
+    """Links are followed as far as there are folders. The key of an account is no path."""
+    (tmp_path / "real" / "ann").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    for name in ("ann", "gone/box"):
+        assert real_path(f"{tmp_path}/link/{name}") == f"{tmp_path}/real/{name}"
+        assert real_path(f"{tmp_path}/real/{name}") == f"{tmp_path}/real/{name}"
+    assert real_path("imap://ann@example.org") == "imap://ann@example.org"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_the_real_path_behind_a_link_of_another_user(tmp_path):
+    """A user's link to the Maildir of another user is no name of that Maildir, also if the Maildir is gone."""
+    (tmp_path / "ann").mkdir()
+    for number, target in enumerate(("ann", "gone")):
+        link = tmp_path / f"link{number}"
+        link.symlink_to(target)
+        os.chown(link, 20_001, 20_001, follow_symlinks=False)
+        assert real_path(str(link)) == str(link)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")

@@ -9,7 +9,7 @@ from inbox import Clock, raw
 from tracked_maildir import Base
 
 from spamlstm.config import LabelScope
-from spamlstm.config.locations import LABELS, personal_dir
+from spamlstm.config.locations import LABELS, PERSONAL, _dir_named, personal_dir
 from spamlstm.filtering.backoff import FIRST_DELAY
 from spamlstm.learning import label_rows, trainer
 from spamlstm.learning.label import Label, LabelRequest
@@ -40,6 +40,17 @@ def label_stores(tmp_path, clock):
 
 def add(label_stores, maildir, number, label=Label.SPAM):
     return label_stores.add_label(maildir, raw("words", number), label)
+
+
+def linked(folder):
+    """The paths of a Maildir and of a link to it."""
+    (folder / "ann").mkdir()
+    (folder / "link").symlink_to("ann")
+    return str(folder / "ann"), str(folder / "link")
+
+
+def labelled(label_stores, maildir, number):
+    return label_stores.label(maildir, content_id(raw("words", number)), raw("words", number))
 
 
 def test_without_labels(label_stores, tmp_path):
@@ -122,6 +133,39 @@ def test_a_layer_each(label_stores, tmp_path):
     ]
     assert (personal_dir(tmp_path / "state", "/mail/ann") / LABELS).is_file()
     assert not (tmp_path / "state" / LABELS).exists()
+
+
+def test_a_maildir_with_two_paths_has_one_store(label_stores, tmp_path):
+    """A link and the folder to which it leads have the same labels, whichever is used first."""
+    ann, link = linked(tmp_path)
+    one = label_stores(LabelScope.PER_MAILDIR)
+    add(one, link, 1)
+    add(one, ann, 2)
+    for path in (ann, link):
+        assert [labelled(one, path, number) for number in (1, 2)] == [Label.SPAM, Label.SPAM]
+    assert len(list((tmp_path / "state" / PERSONAL).iterdir())) == 1
+
+
+@pytest.mark.parametrize("first", ["ann", "link"])
+@pytest.mark.parametrize("of_real", [True, False])
+def test_labels_by_the_path_of_a_link_are_not_lost(label_stores, tmp_path, first, of_real):
+    """An earlier version stored labels by the path of a link. They count, also if the Maildir itself has labels."""
+    ann, link = linked(tmp_path)
+    former = label_stores(LabelScope.PER_MAILDIR)
+    former._folders |= {path: _dir_named(tmp_path / "state", path) for path in (ann, link)}
+    add(former, link, 1)
+    if of_real:
+        add(former, ann, 1, Label.HAM)  # the later label of the same message
+        add(former, ann, 2, Label.HAM)
+    former.close()
+    one = label_stores(LabelScope.PER_MAILDIR)
+    if of_real and first == "ann":
+        assert labelled(one, ann, 2) is Label.HAM
+    expected = [Label.HAM, Label.HAM] if of_real else [Label.SPAM, None]
+    for path in (link, ann):
+        assert [labelled(one, path, number) for number in (1, 2)] == expected
+        assert one.layer(path).labels == (2 if of_real else 1)
+    assert len(list((tmp_path / "state" / PERSONAL).iterdir())) == 1
 
 
 def test_few_are_in_memory(label_stores):

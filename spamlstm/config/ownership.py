@@ -19,8 +19,8 @@ def secured(folder: Path) -> bool:
     """Create the state folder if it is missing, and make it private to this user.
 
     Return True if other users could read the folder and its mode was changed. Raises ConfigError with instructions if
-    the folder cannot be created, is a file or a link or belongs to another user, or if other users can write to the
-    folder or a folder above it. Such users may have put files there.
+    the folder cannot be created, is a file or a link, belongs to another user or cannot be written, or if other users
+    can write to the folder or a folder above it. Such users may have put files there.
     """
     try:
         with _permitted(folder, "opened or created"):
@@ -45,6 +45,11 @@ def secured(folder: Path) -> bool:
     if _others_may_write(status):
         raise ConfigError(
             f"other users can write to the state folder {folder} (mode {_mode(status)}); check its contents, then run: "
+            f"chmod 700 {in_shell(folder)}"
+        )
+    if status.st_mode & 0o300 != 0o300 and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigError(
+            f"{_user(me)} may not write to the state folder {folder} (mode {_mode(status)}); run: "
             f"chmod 700 {in_shell(folder)}"
         )
     if not status.st_mode & 0o077:

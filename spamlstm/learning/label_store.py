@@ -74,11 +74,11 @@ class LabelStore:
     def read(cls, state: Path) -> Self | None:
         """Open the labels of a state folder to read them. Return None if the folder has no label store.
 
-        Unlike `find`, this works on a read-only file system, with a temporary copy of the store.
+        Unlike `find`, this works if the folder cannot be written, with a temporary copy of the store.
         """
         if not (state / LABELS).exists():
             return None
-        return cls.copy(state) if os.statvfs(state).f_flag & os.ST_RDONLY else cls.open(state)
+        return cls.open(state) if os.access(state, os.W_OK, effective_ids=True) else cls.copy(state)
 
     def close(self) -> None:
         """Close the database."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import DataError, NoInputError, reason_of
+from spamlstm.errors import DataError, NoInputError, OutputError, reason_of
 from spamlstm.files import make_private, sync_folder
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, SCORING_FILES, WIDE, Bundle
@@ -127,8 +127,8 @@ def folder(name: str) -> Path:
 def use(name: str) -> Bundle:
     """Put an installed model in use. The replaced model becomes the previous model, for `rollback`.
 
-    The model is verified and self-tested first. Raises a UserError if a check fails; the model in use is then
-    unchanged.
+    The model is verified and self-tested first. Raises a UserError if a check fails or the links cannot be written; the
+    model in use is then unchanged.
     """
     bundle = checked(folder(name))
     before = current()
@@ -143,11 +143,11 @@ def use(name: str) -> Bundle:
 def rollback() -> Bundle:
     """Put the previous model in use. A second call undoes the first.
 
-    Raises DataError if there is no previous model.
+    Raises NoInputError if there is no previous model.
     """
     before = previous()
     if before is None or before == current():
-        raise DataError(f"no model was in use before {current()}; choose one with 'spamlstm model use NAME'")
+        raise NoInputError(f"no model was in use before {current()}; choose one with 'spamlstm model use NAME'")
     return use(before)
 
 
@@ -184,14 +184,19 @@ def _target(link: str) -> str | None:
 
 def _link(link: str, name: str) -> None:
     own = models_dir()
-    make_private(own)
     if _is_folder(own / link):
         raise DataError(f"{own / link} is a folder, and must be a link; move it away")
-    temporary = own / f".{link}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(name)
-    temporary.replace(own / link)
-    sync_folder(own)
+    try:
+        make_private(own)
+        temporary = own / f".{link}.{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(name)
+        temporary.replace(own / link)
+        sync_folder(own)
+    except OSError as error:
+        raise OutputError(
+            f"the folder of models {own} cannot be written ({reason_of(error)}); {current()} stays in use"
+        ) from error
 
 
 def _is_name(name: str) -> bool:

@@ -111,6 +111,15 @@ def test_a_file_of_another_user_above_is_refused():
             secured(Path(shared, "file", "state"))
 
 
+def test_a_folder_that_cannot_be_written(state):
+    """If the mode of the state folder keeps its owner from writing, the error names the command that restores it."""
+    state.chmod(0o500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "access", lambda *_, **__: False)  # root may write all the same
+        with pytest.raises(ConfigError, match=rf"may not write to .* {state} \(mode 0500\); run: chmod 700 {state}$"):
+            secured(state)
+
+
 @only_root
 @pytest.mark.parametrize("above", ["", "closed"])
 def test_a_folder_that_cannot_be_made(above):

@@ -1,16 +1,18 @@
 """The registry: one model is in use at any moment, and another replaces it completely or not at all."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_bundle import make
 
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.errors import DataError, NoInputError, OutputError, UserError
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 
@@ -66,9 +68,26 @@ def test_to_use_what_is_in_use_loses_no_way_back(models):
 
 
 def test_nothing_to_go_back_to(models):
-    """A rollback without a previous model is an error."""
-    with pytest.raises(DataError, match="no model was in use before"):
+    """A rollback without a previous model is an error: what is needed is missing, and nothing is damaged."""
+    with pytest.raises(NoInputError, match="no model was in use before"):
         registry.rollback()
+
+
+def test_a_folder_that_cannot_be_written(models):
+    """The error names the folder of the models and the model that stays in use, and not a temporary file."""
+    registry.use("a")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(path, target):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+        patch.setattr(Path, "symlink_to", refuse)
+        with pytest.raises(OutputError) as refused:
+            registry.use("b")
+    assert str(refused.value) == (
+        f"the folder of models {models} cannot be written (read-only file system); a stays in use"
+    )
+    assert registry.current() == "a"
 
 
 def test_a_name_that_is_none(models):

@@ -11,6 +11,8 @@ import tiny_bundle
 from spamlstm.filtering.journal import NAME as JOURNAL
 
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+# Without these capabilities, modes hold for root too.
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 @pytest.fixture
@@ -149,18 +151,53 @@ def test_no_folder_for_temporary_files(spamlstm, on_read_only, maildir, state):
     )
 
 
-def test_labels_are_listed_and_exported_where_they_cannot_be_written(spamlstm, root, environment, read_only, tmp_path):
+@pytest.mark.parametrize("refusal", ["disk", "mode"])
+def test_labels_are_listed_and_exported_where_they_cannot_be_written(  # noqa: PLR0917
+    spamlstm, root, environment, read_only, tmp_path, refusal
+):
     """`labels` and `labels export` read a label store that is read-only, such as one in a snapshot of a disk."""
     state, exported = tmp_path / "disk" / "state", tmp_path / "labels.gz"
     (tmp_path / "unsure.eml").write_bytes(tiny_bundle.UNSURE)
     state.mkdir(mode=0o700)
     assert spamlstm("label", "spam", tmp_path / "unsure.eml", "--state", state)[0] == 0
+    state.chmod(0o500 if refusal == "mode" else 0o700)
+    within = read_only if refusal == "disk" else WITHOUT_RIGHTS
     for arguments, words in (((), "0 ham, 1 spam"), (("export", str(exported)), "1 label exported")):
-        command = [*read_only, sys.executable, "-m", "spamlstm", "labels", *arguments, "--state", str(state)]
+        command = [*within, sys.executable, "-m", "spamlstm", "labels", *arguments, "--state", str(state)]
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert words in done.stdout
     assert exported.stat().st_size
+
+
+@pytest.mark.parametrize("refusal", ["disk", "mode"])
+def test_commands_that_write(spamlstm, root, environment, read_only, maildir, tmp_path, state, refusal):  # noqa: PLR0917
+    """Every command that writes to the state folder ends with 78 if it cannot, on a read-only disk or by the mode."""
+    mail, exported = tmp_path / "unsure.eml", tmp_path / "labels.gz"
+    mail.write_bytes(tiny_bundle.UNSURE)
+    state.mkdir(mode=0o700)
+    assert spamlstm("label", "spam", mail, "--state", state)[0] == 0
+    assert spamlstm("labels", "export", exported, "--state", state)[0] == 0
+    state.chmod(0o500 if refusal == "mode" else 0o700)
+    commands = (
+        ("labels.sqlite", "label", "spam", mail),
+        ("labels.sqlite", "forget", mail),
+        ("labels.sqlite", "labels", "import", exported),
+        ("labels.sqlite", "labels", "purge", "--yes"),
+        ("labels.sqlite", "adopt", "--undo", maildir),
+        ("lock", "undo", "--since", "1h"),
+        ("lock", "scan", maildir),
+    )
+    within = read_only if refusal == "disk" else WITHOUT_RIGHTS
+    for file, *command in commands:
+        arguments = [*within, sys.executable, "-m", "spamlstm", *map(str, command), "--state", str(state)]
+        done = subprocess.run(arguments, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        said = {
+            "disk": f"{state / file} cannot be written (read-only file system); name a state folder on another file",
+            "mode": f"may not write to the state folder {state} (mode 0500); run: chmod 700 {state}",
+        }
+        assert (done.returncode, done.stdout) == (78, "")
+        assert said[refusal] in done.stderr
 
 
 @pytest.mark.parametrize(("dry_run", "status"), [("false", 78), ("true", 0)])

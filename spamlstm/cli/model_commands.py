@@ -120,7 +120,11 @@ def evaluate_command(
         typer.Option("--plot", metavar="FILE", help="With --online, write the learning curve to FILE as SVG."),
     ] = None,
 ) -> None:
-    """Classify labelled mail and print the error rates."""
+    """Classify labelled mail and print the error rates.
+
+    If standard output is not a terminal, each line has a source of the corpus, the name of a figure, its value, and the
+    ends of its 95 % interval, separated by tabs.
+    """
     from spamlstm.cli.evaluate import evaluate_corpora
     from spamlstm.errors import UserError
 

@@ -11,6 +11,7 @@ from tiny_bundle import HAM, SPAM
 from spamlstm import __version__, errors
 from spamlstm.cli.app import app
 from spamlstm.errors import ExitStatus, UserError
+from spamlstm.evaluation.evaluate import FIGURES
 
 
 def commands():
@@ -101,6 +102,17 @@ def test_the_guide_has_the_table_of_exit_statuses(root):
         r"^\| (\d+) \| (.+) \|$", guide.partition("\n## Exit status\n")[2].partition("\n## ")[0], re.MULTILINE
     )
     assert rows == [(str(status.value), status.meaning) for status in ExitStatus]
+
+
+def test_the_guide_names_the_figures_of_evaluate(root):
+    """The guide has the name of each figure that `evaluate` prints in lines and as JSON."""
+    guide = (
+        (root / "docs" / "guide.md")
+        .read_text()
+        .partition("\n## Measure it on your own mail\n")[2]
+        .partition("\n## ")[0]
+    )
+    assert [key for key in ("n", "n_ham", "n_spam", *FIGURES) if f"`{key}`" not in guide] == []
 
 
 def test_a_report_that_cannot_be_written(spamlstm, tmp_path):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from spamlstm import progress
 from spamlstm.cli.adopted_mailbox import choose_mailbox, known_labels, opened_mail, same_mailbox
 from spamlstm.cli.judgements import COLOURS
-from spamlstm.cli.selection import existing_state, labels_of
+from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
     complain,
     console,
@@ -98,7 +98,7 @@ def learn_mailbox(
     config, source = chosen.config, chosen.source
     classifier = Classifier.open(model, config=config, personal_features=True)
     state = existing_state(state)
-    store = (labels_dir if dry_run else labels_of)(state, config.learning.labels, source)
+    store = labels_dir(state, config.learning.labels, source)
     known = known_labels(state, store, chosen, dry_run=dry_run)
     with opened_mail(chosen) as mail:
         with reading(mailbox), progress.show_progress(error_console(), "read") as tell:

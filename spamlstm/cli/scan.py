@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spamlstm.cli.journal import open_journal
 from spamlstm.cli.judgements import Row, judgement_printer
-from spamlstm.cli.selection import choose_one, labels_of
+from spamlstm.cli.selection import choose_one
 from spamlstm.cli.terminal import complain, log_to_stderr, note, settings
 from spamlstm.config import CatchUp
 from spamlstm.config.locations import labels_dir, state_dir
@@ -41,8 +41,7 @@ def scan_maildir(
         contextlib.ExitStack() as stack,
     ):
         classifier = Classifier.open(model, config=config, personal_features=True)
-        labels_in = labels_dir if dry_run else labels_of
-        layer = _personal_layer(classifier, labels_in(state, config.learning.labels, path), dry_run=dry_run)
+        layer = _personal_layer(classifier, labels_dir(state, config.learning.labels, path), dry_run=dry_run)
         locks = stack.enter_context(MaildirLocks())
         if not dry_run:
             locks.lock(path)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spamlstm.config import Config, ImapConfig, LabelScope, MaildirConfig, load_found_config
-from spamlstm.config.locations import former_personal_dir, labels_dir, personal_dir, state_dir
+from spamlstm.config.locations import personal_dir, state_dir
 from spamlstm.config.maildirs import absolute, expand_maildirs
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir.paths import is_maildir
@@ -94,7 +94,7 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
         raise UserError('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR')
     if account is not None:
         return personal_dir(state, account.key)
-    folder = labels_of(state, config.learning.labels, _section(config, maildir)[1])
+    folder = personal_dir(state, _section(config, maildir)[1])
     # Without sections, the Maildirs are named on the command line of 'spamlstm run'.
     if config.maildirs and _configured(config, maildir) is None and not folder.is_dir():
         raise UserError(
@@ -102,19 +102,6 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
             " the configuration, or add this Maildir as [[maildir]]"
         )
     return folder
-
-
-def labels_of(state: Path, scope: LabelScope, mailbox: str) -> Path:
-    """Return the folder of the labels that apply to a mailbox: the path of a Maildir, or the key of an account.
-
-    If labels of a Maildir are stored by a path with links, they are moved first, unless nothing can be written.
-    """
-    if scope is LabelScope.PER_MAILDIR and former_personal_dir(state, mailbox) and os.access(state, os.W_OK):
-        from spamlstm.learning.linked_labels import unite_labels  # rarely needed
-        from spamlstm.model.classifier import Classifier
-
-        unite_labels(state, mailbox, base=lambda: Classifier.open(personal_features=True))
-    return labels_dir(state, scope, mailbox)
 
 
 def _check(maildir: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spamlstm.cli.adopt import open_labels
 from spamlstm.cli.adopted_mailbox import choose_mailbox, same_mailbox
-from spamlstm.cli.selection import existing_state, labels_of
+from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import note, print_json, print_lines, print_summary
 from spamlstm.config import load_found_config
 from spamlstm.config.locations import LABELS, labels_dir
@@ -35,7 +35,7 @@ def undo_adoption(
         source = choose_mailbox(config_file, mailbox, dry_run=dry_run).source
     except NoInputError as error:
         missing, source = error, _source_as_written(mailbox)
-    store = (labels_dir if dry_run else labels_of)(existing_state(state), config.learning.labels, source)
+    store = labels_dir(existing_state(state), config.learning.labels, source)
     classifier = Classifier.open(model, config=config, personal_features=True)
     number = 0
     found: list[str] = []

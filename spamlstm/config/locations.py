@@ -6,7 +6,7 @@ The paths are computed here because every start needs them and the import of pla
 import os
 from pathlib import Path
 
-from spamlstm.config.maildirs import real_path
+from spamlstm.config.real_path import real_path
 from spamlstm.config.values import LabelScope
 from spamlstm.xdg import state_path, xdg_folder
 
@@ -22,24 +22,11 @@ PERSONAL = "maildirs"
 def personal_dir(state: Path, maildir: str) -> Path:
     """Return the folder for the labels of one Maildir, given a path of the Maildir. The folder may not exist.
 
-    A Maildir has one folder, whatever links lead to it. If only `former_personal_dir` has labels, it is that one.
+    A Maildir has one folder, whatever links lead to it. Labels that an earlier version stored by the path of a link
+    are found by this path, as long as the Maildir has no others.
     """
-    real = real_personal_dir(state, maildir)
-    former = former_personal_dir(state, maildir)
-    return real if former is None or (real / LABELS).exists() else former
-
-
-def former_personal_dir(state: Path, maildir: str) -> Path | None:
-    """Return the folder with labels that an earlier version stored by a path with links, or None if there is none."""
-    if real_path(maildir) == maildir:
-        return None
-    former = _dir_named(state, maildir)
-    return former if (former / LABELS).exists() else None
-
-
-def real_personal_dir(state: Path, maildir: str) -> Path:
-    """Return the folder for the labels of one Maildir by its path without links, whether or not it has labels."""
-    return _dir_named(state, real_path(maildir))
+    folder, former = _dir_named(state, real_path(maildir)), _dir_named(state, maildir)
+    return former if former != folder and (former / LABELS).exists() and not (folder / LABELS).exists() else folder
 
 
 def _dir_named(state: Path, maildir: str) -> Path:

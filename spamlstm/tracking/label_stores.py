@@ -29,7 +29,6 @@ from spamlstm.filtering.event_log import emit, log_unexpected
 from spamlstm.filtering.failures import sentence
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.linked_labels import unite_labels
 from spamlstm.learning.trainer import Base, Trainer, rescore_labels
 from spamlstm.maildir.headers import untag
 from spamlstm.model.personal_layer import PersonalLayer
@@ -84,7 +83,6 @@ class LabelStores:
         self._backoff: Backoff[Path] = Backoff(monotonic)
         self._pauses: dict[Path, Pause] = {}
         self._tallied = (-1, -1)
-        self._folders: dict[str, Path] = {}
 
     def close(self) -> None:
         """Save the personal layers and close all stores."""
@@ -100,7 +98,6 @@ class LabelStores:
         if scope is not self._scope:
             self.close()
             self._scope = scope
-            self._folders.clear()
             self._backoff.clear()
             self._pauses.clear()
             self.status.paused = ()
@@ -117,13 +114,14 @@ class LabelStores:
         The layer has learned all labels that were added so far by any process. Returns None if there is no label store.
         If the store cannot be used now, returns the layer in memory, if any.
         """
+        folder = self._folder(maildir)
         trainer = None
         with contextlib.suppress(StoreUnavailableError), self._pausing(maildir):
-            trainer = self._trainer(self._folder(maildir))
+            trainer = self._trainer(folder)
             if trainer is not None:
                 trainer.catch_up()
-        if trainer is None and (store := self._stores.get(self._folder(maildir))):
-            trainer = store.trainer
+        if trainer is None and folder in self._stores:
+            trainer = self._stores[folder].trainer
         return trainer.layer if trainer else None
 
     def suspend(self, maildir: str, error: Exception) -> None:
@@ -228,14 +226,8 @@ class LabelStores:
                 self.status.last = max((one.time for one in labels.last(1)), default=None)
                 self._tallied = version
 
-    def _unite(self, maildir: str) -> None:
-        """Let a Maildir with several paths have one store. To follow the links of a path for each message is slow."""
-        if maildir not in self._folders and self._scope is not LabelScope.SHARED:
-            unite_labels(self._state, maildir, base=lambda: self._base)
-            self._folders[maildir] = self._folder(maildir)
-
     def _folder(self, maildir: str) -> Path:
-        return self._folders.get(maildir) or labels_dir(self._state, self._scope, maildir)
+        return labels_dir(self._state, self._scope, maildir)
 
     def _trainer(self, folder: Path, *, create: bool = False) -> Trainer | None:
         """Return the trainer of the store in `folder`, or None if the store does not exist and `create` is false."""
@@ -292,7 +284,6 @@ class LabelStores:
         if not self._backoff.is_due(folder):
             raise StoreUnavailableError
         try:
-            self._unite(maildir)
             yield
         except Exception as error:
             # Even a bug in this program must not stop the mail of this user or of other users.

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spamlstm.config import MaildirConfig, maildirs
-from spamlstm.config.maildirs import absolute, covers, expand_maildirs, real_path, section_of
+from spamlstm.config.maildirs import absolute, covers, expand_maildirs, section_of
+from spamlstm.config.real_path import real_path
 
 
 def test_home_is_resolved(monkeypatch):

@@ -1,6 +1,7 @@
 """Errors that users see as a sentence and an exit status without a traceback, and the table of exit statuses."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from enum import IntEnum
@@ -35,6 +36,8 @@ class ExitStatus(IntEnum):
 
 def reason_of(error: OSError) -> str:
     """Return the reason of a failed system call without file names, in lower case to end a sentence."""
+    if error.errno == errno.EMFILE:  # the system's reason does not say whose files, or what to do
+        return "the limit of open files is reached, see ulimit -n"
     reason = error.strerror or str(error)
     # A reason written by spamlstm instead of the system may begin with a folder name, which must keep its capitals.
     return reason[:1].lower() + reason[1:] if error.errno and reason == os.strerror(error.errno) else reason

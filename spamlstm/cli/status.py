@@ -1,5 +1,6 @@
 """`spamlstm status`: print the status report of the running daemon."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,11 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield _row("unchanged", f"{mail['known']} classified before, {mail['gone']} removed in the meantime")
     yield _row("failed", _counts(mail["failed"]))
     yield _row("latency", latency_in_words(answer))
-    yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
+    yield _row("learned", _learned(answer["learning"], now=time.time()))
     yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
     yield from (_row(f"listener {name}", _listener(one)) for name, one in answer.get("listeners", {}).items())
     yield from (
-        _row(f"account {name}", _account(one, now=answer["started"] + answer["uptime"]))
-        for name, one in answer.get("accounts", {}).items()
+        _row(f"account {name}", _account(one, now=time.time())) for name, one in answer.get("accounts", {}).items()
     )
     yield _row("waiting", counted(answer["waiting"], "Maildir"))
     yield _row(

@@ -78,17 +78,19 @@ def watch_remarks(error: int, *, unwatched: int, remote: int, total: int) -> Ite
     some = f"{unwatched} of {counted(total, 'Maildir')} cannot be watched"
     if error == errno.ENOSPC:
         most = inotify_limit("max_user_watches")
+        # Other programs of the user may use most of the present limit, so a higher one is always needed.
+        needed = max(65_536, 2 * total, 2 * (most or 0))
         yield (
             f"{some} (the kernel allows this user {'no more' if most is None else f'only {most}'} inotify watches):"
             f" {instead}; raise the limit with"
-            f" sysctl fs.inotify.max_user_watches={max(65_536, -(-2 * total // 8192) * 8192)}"
+            f" sysctl fs.inotify.max_user_watches={-(-needed // 8192) * 8192}"
         )
     elif error == errno.EMFILE:
         most = inotify_limit("max_user_instances")
         yield (
             f"{some} (the kernel allows this user no further inotify"
             f" instance{'' if most is None else f' beyond {most}'}): {instead}; raise the limit with"
-            " sysctl fs.inotify.max_user_instances"
+            f" sysctl fs.inotify.max_user_instances={max(512, 2 * (most or 0))}"
         )
     else:
         yield f"{some} ({os.strerror(error) if error else 'removed meanwhile'}): {instead}"
@@ -103,6 +105,11 @@ def inotify_limit(name: str) -> int | None:
         return int((LIMITS / name).read_text())
     except (OSError, ValueError):
         return None
+
+
+def _since_boot() -> float:
+    """Return the seconds since the machine started. Unlike the time of day, this clock is never set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(slots=True)
@@ -138,6 +145,7 @@ class DaemonStatus:
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)
     """For each Maildir with mail since the start, the numbers of messages by verdict, moved messages and failures."""
     started: float = field(default_factory=time.time)
+    _started_since_boot: float = field(default_factory=_since_boot)
 
     def count(self, outcome: Outcome) -> None:
         """Count the outcome of one message for its Maildir."""
@@ -163,7 +171,7 @@ class DaemonStatus:
             "version": __version__,
             "pid": os.getpid(),
             "started": self.started,
-            "uptime": time.time() - self.started,
+            "uptime": _since_boot() - self._started_since_boot,
             "model": self.model,
             "thresholds": self.thresholds(),
             "load_errors": dict(self.load_errors),

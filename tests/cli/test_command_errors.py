@@ -1,5 +1,7 @@
 """Errors of a command: each is one sentence with its exit status."""
 
+import errno
+import os
 import signal
 
 import pytest
@@ -87,6 +89,17 @@ def test_a_limit_of_memory_is_no_bug(spamlstm, folder, monkeypatch):
         75,
         "spamlstm: there is not enough memory; stop other programs, or raise the limit of this process (ulimit -v)\n",
     )
+
+
+def test_a_limit_of_open_files_is_named(spamlstm, folder, monkeypatch):
+    """If a process may not open more files, the error names the limit, not only the system's reason."""
+
+    def too_many(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("spamlstm.cli.classify.classify_paths", too_many)
+    status, _, err = spamlstm("classify", folder)
+    assert (status, err) == (74, "spamlstm: the limit of open files is reached, see ulimit -n\n")
 
 
 def test_verbose_and_quiet(spamlstm, folder):

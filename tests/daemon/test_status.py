@@ -223,3 +223,11 @@ def test_the_listener_serves_metrics_and_nothing_else(host):
         caught.value.close()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5)
+
+
+def test_a_set_clock_does_not_change_the_uptime(monkeypatch):
+    """A machine without a clock of its own starts in 1970 and is set later. The uptime stays the real one."""
+    with monkeypatch.context() as before:
+        before.setattr("time.time", lambda: 0.0)
+        status = DaemonStatus(Counters())
+    assert 0 <= status.snapshot()["uptime"] < 3600

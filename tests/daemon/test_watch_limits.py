@@ -10,7 +10,7 @@ from watches import cover, junk, until
 
 from spamlstm.daemon import status as status_module
 from spamlstm.daemon.inotify import open_inotify
-from spamlstm.daemon.status import inotify_limit
+from spamlstm.daemon.status import inotify_limit, watch_remarks
 from spamlstm.daemon.watch import Watcher
 from spamlstm.maildir.names import DELIVERED
 
@@ -30,7 +30,7 @@ def test_an_overflow_asks_for_a_full_scan(box, watcher, wakeup, hints):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (errno.ENOSPC, "sysctl fs.inotify.max_user_watches=65536"),
+        (errno.ENOSPC, r"sysctl fs\.inotify\.max_user_watches=[0-9]+$"),
         (errno.EACCES, r"2 of 3 Maildirs cannot be watched \(Permission denied\)"),
     ],
 )
@@ -48,6 +48,17 @@ def test_maildirs_without_a_watch_are_polled(error, words, tmp_path, hints):
         by_link(boxes[2], "1.a")
         watcher.poll()
         assert [hints.take(), hints.take()] == [(boxes[2], DELIVERED), None]
+
+
+@pytest.mark.parametrize(("most", "advised"), [(8192, 65_536), (192_536, 385_072), (1_048_576, 2_097_152)])
+def test_the_advised_limits_are_above_the_present_ones(most, advised, monkeypatch, tmp_path):
+    """If other programs use up a high limit, the remark never advises a lower limit, of watches or of instances."""
+    monkeypatch.setattr(status_module, "LIMITS", tmp_path)
+    for error, name in ((errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances")):
+        (tmp_path / name).write_text(f"{most}\n")
+        (remark,) = watch_remarks(error, unwatched=1, remote=0, total=1)
+        value = int(remark.partition(f"sysctl fs.inotify.{name}=")[2])
+        assert value >= (advised if error == errno.ENOSPC else 2 * most)
 
 
 class LimitedInotify:

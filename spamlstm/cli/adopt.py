@@ -309,7 +309,7 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     )
     yield (
         f"No mail was moved, and no filter was started. Next steps: {step}; 'spamlstm adopt --undo {name}' removes"
-        " the new labels."
+        " the adopted labels."
     )
 
 

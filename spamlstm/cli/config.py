@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import assert_never
 
+from spamlstm.cli.selection import WORK
 from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
 from spamlstm.config import (
     Action,
@@ -106,6 +107,8 @@ def check_config(named: Path | None) -> int:
     metrics = list(_metrics(config.metrics))
     kinds = Counter(line.kind for line in (*sections, *listeners, *accounts, *metrics))
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
+    if not (config.maildirs or config.listeners() or config.accounts):
+        watches += f" For 'spamlstm run', name a Maildir, or add {WORK}."
     _print_part(f"{path} {_result(kinds[_Kind.OBSTACLE], kinds[_Kind.MISSING])}. {watches}", sections)
     if listeners:
         _print_part("Listeners:", listeners)

@@ -143,7 +143,8 @@ def scan_command(
 
     Messages are tagged and filed as set in the configuration. Messages that were classified before are left unchanged.
     The first scan of a Maildir also classifies the unread mail in the inbox, or all mail in the inbox if the
-    configuration sets catch_up = "all". Mail that 'spamlstm run --dry-run' only reported counts as new.
+    configuration sets catch_up = "all", unless the daemon has watched the Maildir before. Mail that
+    'spamlstm run --dry-run' only reported counts as new.
 
     If a message cannot be classified or moved, it is reported and left unchanged, and the exit status is 75. Stop the
     daemon first.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm import __version__
-from spamlstm.cli.selection import choose
+from spamlstm.cli.selection import WORK, choose
 from spamlstm.config import Config
 from spamlstm.config.locations import find_config_file, state_dir
 from spamlstm.daemon import logs
@@ -221,7 +221,7 @@ def _configuration(maildirs: list[Path], *, dry_run: bool, config_file: Path | N
         check_imap_installed()
     if not config.maildirs and not config.listeners() and not config.accounts:
         file = config_file or find_config_file()
-        how = f"add a [[maildir]], [[imap]] or [spamd] section to {file}" if file else "run: spamlstm config init"
+        how = f"add to {file} {WORK}" if file else "run: spamlstm config init"
         raise ConfigError(f"there is nothing to do: name a Maildir, or {how}")
     return config
 

@@ -13,6 +13,9 @@ from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir.paths import is_maildir
 from spamlstm.wording import in_shell
 
+WORK = "a [[maildir]] or [[imap]] section, or 'listen' in a table such as [filter]"
+"""The settings that give the daemon something to do."""
+
 
 def choose(named: Path | None, maildirs: Sequence[Path], *, dry_run: bool) -> Config:
     """Return the configuration from the file `named`, or from the default file.
@@ -87,7 +90,8 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
     if config.learning.labels is LabelScope.SHARED:
         if maildir is not None:
             raise UserError(
-                '--maildir has no effect, as all Maildirs share their labels ([learning] labels = "shared")'
+                "--maildir has no effect, as all Maildirs share their labels; leave it out, or set labels ="
+                ' "per-maildir"'
             )
         return state
     if maildir is None:

@@ -197,6 +197,10 @@ def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMai
         if not found:
             raise NoInputError(f"'{message}' is not a file, and there is nothing to undo for a message with this name")
         return _Named(found, b"", "")
+    if Path(message).is_dir():
+        raise NoInputError(
+            f"{message} is a folder; name one message, or leave it out to undo everything since a time (--since)"
+        )
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)
     return _Named((content_id(raw), *former_content_ids(raw)), b"", "")

@@ -94,6 +94,7 @@ def test_on_a_terminal_it_is_a_table(used, state, tiny):
         "your mail (ham)",
         "18 labels are new",
         "spamlstm run --dry-run",
+        "removes the adopted labels",
     ):
         assert words in text
     assert "plain subject" not in text

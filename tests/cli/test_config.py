@@ -120,6 +120,19 @@ def test_an_account_without_its_package_says_what_to_install(spamlstm, tmp_path,
     assert error.count("\n") == 1
 
 
+def test_a_configuration_without_work_says_what_to_add(spamlstm, tmp_path):
+    """An empty table of a listener gives `run` nothing to do: `check` and `run` name the settings that do."""
+    file = tmp_path / "c.toml"
+    file.write_text("[filter]\n")
+    add = "a [[maildir]] or [[imap]] section, or 'listen' in a table such as [filter]"
+    status, out, _ = spamlstm("config", "check", "--config", file)
+    assert (status, f"For 'spamlstm run', name a Maildir, or add {add}." in out) == (0, True)
+    status, _, err = spamlstm("run", "--config", file, "--state", tmp_path / "state")
+    assert (status, err) == (78, f"spamlstm: there is nothing to do: name a Maildir, or add to {file} {add}\n")
+    file.write_text('[filter]\nlisten = "127.0.0.1:9"\n')
+    assert "For 'spamlstm run'" not in spamlstm("config", "check", "--config", file)[1]
+
+
 def test_init_then_check(spamlstm, home):
     """The file that `init` writes has no problems, and `check` lists what it watches."""
     status, out, err = spamlstm("config", "init")

@@ -12,6 +12,16 @@ def test_maildir_must_be_a_maildir(spamlstm, message, tmp_path):
         assert "is not a Maildir" in err
 
 
+def test_maildir_with_shared_labels(spamlstm, message, tmp_path):
+    """If all Maildirs share their labels, --maildir is an error that says what to do."""
+    status, _, err = spamlstm("label", "spam", message, "--maildir", maildirs.make(tmp_path / "box"))
+    remedy = 'leave it out, or set labels = "per-maildir"'
+    assert (status, err) == (
+        64,
+        f"spamlstm: --maildir has no effect, as all Maildirs share their labels; {remedy}\n",
+    )
+
+
 def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     """If each Maildir has its own labels, --maildir is needed, and the labels are separate."""
     config = tmp_path / "config.toml"

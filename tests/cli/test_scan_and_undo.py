@@ -287,6 +287,11 @@ def test_undo_by_the_name_of_the_file(spamlstm, root):
     assert spamlstm("undo", "--dry-run", filed.name.partition(":")[0] + ":2,FS")[1][-1] == "1 would be undone"
     before = [json.loads(line) for line in spamlstm("undo", "--dry-run", "--json")[1]]
     assert len(before) == 2
+    status, _, err = spamlstm("undo", root)
+    assert (status, err) == (
+        66,
+        f"spamlstm: {root} is a folder; name one message, or leave it out to undo everything since a time (--since)\n",
+    )
     status, _, err = spamlstm("undo", "no-such-name")
     assert (status, err) == (
         66,

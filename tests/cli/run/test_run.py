@@ -40,7 +40,11 @@ def test_from_start_to_stop(daemon, spamlstm, maildir):
 
 
 def test_a_scan_after_a_dry_run(daemon, spamlstm, maildir):
-    """`scan` does what `run --dry-run` reported, once; `scan --dry-run` shows it and leaves no trace."""
+    """`scan` does what `run --dry-run` reported, once; `scan --dry-run` shows it and leaves no trace.
+
+    Mail that was there before the daemon first watched the Maildir is left alone.
+    """
+    deliver(maildir, "0.old", SPAM.replace(b"\n\n", b"\n\nold ", 1))
     process, log_until = daemon("--dry-run", maildir)
     log_until(" ready ")
     deliver(maildir, "1.spam", SPAM)
@@ -50,9 +54,9 @@ def test_a_scan_after_a_dry_run(daemon, spamlstm, maildir):
     for _ in range(2):
         status, out, _ = spamlstm("scan", "--dry-run", maildir)
         assert (status, out.count("\n"), "would tag, file to .Junk" in out) == (0, 1, True)
-    assert [path.name for path in (maildir / "new").iterdir()] == ["1.spam"]
+    assert [path.name for path in (maildir / "new").glob("1.*")] == ["1.spam"]
     assert "\ttag, file to .Junk" in spamlstm("scan", maildir)[1]
-    assert list((maildir / "new").iterdir()) == []
+    assert [path.name for path in (maildir / "new").iterdir()] == ["0.old"]
     assert spamlstm("scan", maildir) == (0, "", "")
 
 

@@ -12,7 +12,7 @@ PAD = "⟦pad⟧"
 _MARK = re.compile("⟦[^⟧]*⟧")
 
 
-def train(texts: Iterable[str], *, size: int, progress: bool = False) -> Tokenizer:
+def train(texts: Iterable[str], *, size: int) -> Tokenizer:
     """Return a tokenizer of at most `size` tokens: padding (id 0), the marks of the rendering, bytes, merges."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(PIECE.pattern), behavior="isolated")
@@ -26,7 +26,7 @@ def train(texts: Iterable[str], *, size: int, progress: bool = False) -> Tokeniz
         max_token_length=24,
         special_tokens=[PAD, *MARKS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=progress,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(_without_marks(texts), trainer)
     return tokenizer

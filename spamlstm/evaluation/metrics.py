@@ -184,7 +184,7 @@ def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
     return 100 * float(np.mean(scores[labels] <= threshold))
 
 
-def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0) -> Figure | None:
+def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float) -> Figure | None:
     """Return `sm_at_hm` with a percentile bootstrap interval over both classes.
 
     The threshold is an estimate too, so both classes are resampled. Each of the 400 resamples takes O(log n) time and
@@ -199,7 +199,7 @@ def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0)
     allowed = math.floor(hm_pct * len(ham) / 100 + 1e-9)
     if allowed >= len(ham):
         return Figure(value, value, value)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     # The k-th largest of n samples with replacement, where k is allowed + 1, is the ham at the quantile
     # Beta(n - allowed, allowed + 1).
     quantile = random.beta(len(ham) - allowed, allowed + 1, RESAMPLES)
@@ -225,8 +225,8 @@ def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
-def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[Bin]:
-    """Sort the messages by probability and divide them into at most `bins` bins of equal count.
+def calibration_bins(labels: Bools, probabilities: Floats) -> list[Bin]:
+    """Sort the messages by probability and divide them into at most CALIBRATION_BINS bins of equal count.
 
     Each message counts with the mean outcome of all messages with the same probability. The order of messages with the
     same probability therefore has no effect, even if they are in two bins.
@@ -234,7 +234,7 @@ def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATI
     labels, probabilities = _arrays(labels, probabilities)
     observed = _mean_outcome(labels, probabilities)
     order = np.argsort(probabilities, kind="stable")
-    parts = np.array_split(order, min(bins, len(order))) if len(order) else []
+    parts = np.array_split(order, min(CALIBRATION_BINS, len(order))) if len(order) else []
     return [Bin(float(probabilities[part].mean()), float(observed[part].mean()), len(part)) for part in parts]
 
 
@@ -244,13 +244,13 @@ def _mean_outcome(labels: Bools, probabilities: Floats) -> Floats:
     return np.asarray((np.bincount(inverse, weights=labels) / counts)[inverse], dtype=np.float64)
 
 
-def calibration_error(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> Figure | None:
+def calibration_error(labels: Bools, probabilities: Floats) -> Figure | None:
     """Return the expected calibration error from 0 to 1: the mean of |predicted - observed| over bins of equal count.
 
     For the interval, the share of spam of each bin is sampled 400 times from Jeffreys' posterior (fixed seed), with
     bins and probabilities fixed. Sampling increases the error. The interval is therefore lowered by the mean increase.
     """
-    parts = calibration_bins(labels, probabilities, bins)
+    parts = calibration_bins(labels, probabilities)
     if not parts:
         return None
     counts = np.array([part.count for part in parts])

@@ -18,6 +18,9 @@ from spamlstm.wording import counted
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 52
 COLOURS = 8
+HISTOGRAM_BINS = 60
+# An axis in log-odds has no end. It shows shares from this one to 1 minus this one.
+LOWEST_SHARE = 0.0005
 DASHED = "stroke:var(--faint);stroke-dasharray:5 4"
 
 Point = tuple[float, float]
@@ -41,11 +44,15 @@ def logarithmic(title: str, low: float, high: float, *, label: str = "{:g} %") -
     return Axis(title, ticks, lambda value: _clip(math.log10(max(value, low) / low) / span))
 
 
-def log_odds(title: str, edge: float = 0.0005) -> Axis:
-    """Return an axis of shares in log-odds, from `edge` to 1 - `edge`, with 0.5 in the middle."""
+def log_odds(title: str) -> Axis:
+    """Return an axis of shares in log-odds, from LOWEST_SHARE to 1 - LOWEST_SHARE, with 0.5 in the middle."""
     shares = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
     ticks = tuple((share, f"{100 * share:g} %") for share in shares)
-    return Axis(title, ticks, lambda share: 0.5 - logit(min(max(share, edge), 1 - edge)) / (2 * logit(edge)))
+    return Axis(
+        title,
+        ticks,
+        lambda share: 0.5 - logit(min(max(share, LOWEST_SHARE), 1 - LOWEST_SHARE)) / (2 * logit(LOWEST_SHARE)),
+    )
 
 
 def _clip(share: float) -> float:
@@ -186,13 +193,13 @@ def calibration(bins: Sequence[Bin]) -> str:
 # --- histogram ------------------------------------------------------------------------------------------------------
 
 
-def histogram(ham: NDArray[np.float64], spam: NDArray[np.float64], span: tuple[float, float], bins: int = 60) -> str:
+def histogram(ham: NDArray[np.float64], spam: NDArray[np.float64], span: tuple[float, float]) -> str:
     """Plot the counts of ham by score, with the counts of spam half transparent over them.
 
     Scores outside `span` are shown at its ends. The count axis is logarithmic, to show the tails.
     """
     low, high = span
-    edges = np.linspace(low, high, bins + 1)
+    edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
     counts = [np.histogram(np.clip(scores, low, high), edges)[0] for scores in (ham, spam)]
     plot = Plot(_score_axis(low, high), _count_axis(max(int(part.max()) for part in counts)))
     pieces = [

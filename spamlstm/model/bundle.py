@@ -138,7 +138,7 @@ class Bundle:
             )
 
 
-def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
+def load_bundle(path: Path, *, hashes: bool = True) -> Bundle:
     """Return the bundle at `path` after checking its format, text version, values and scoring files.
 
     Hashing a 5 MB network takes about 4 ms. `hashes=False` skips the check of the scoring files, for a caller that
@@ -146,7 +146,7 @@ def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = 
     DataError if the bundle is invalid.
     """
     manifest = _read_manifest(path)
-    manifest.check_versions(text_version)
+    manifest.check_versions(TEXT_VERSION)
     bundle = Bundle(
         path=path,
         name=manifest.word("name"),

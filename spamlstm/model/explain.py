@@ -33,6 +33,8 @@ MOST_CANDIDATES = 400
 Candidates of the first window and of the most spam-like one come first.
 """
 
+MOST_SHOWN = 12
+"""The largest number of words and facts that are reported."""
 LEAST_SHOWN = 0.005
 """The smallest effect of the labels that is reported, in log-odds. A smaller effect would be printed as +0.00."""
 
@@ -86,22 +88,20 @@ def explain(
     raw: bytes,
     *,
     layer: "PersonalLayer | None" = None,
-    most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return the causes of the verdict: rules, the sender, the user's labels, then the `most` strongest words and
-    facts.
+    """Return the causes of the verdict: rules, the sender, the user's labels, then the strongest words and facts.
 
     The rules are missing if the score decided. The sender is missing if it is not known. The labels are missing if they
     change the score by less than LEAST_SHOWN and none is on a similar text.
 
-    The words and facts are ordered by strength, strongest first. They are missing if the model was not used. If the
+    The words and facts are at most MOST_SHOWN, the strongest first. They are missing if the model was not used. If the
     message is nearly identical to a labelled message, `name` converts the number of that label (from 1, in the order of
     learning) to its displayed name.
     """
     reading = classifier.reader.read(raw)
     personal = () if layer is None else _personal(classifier, raw, layer, name)
-    causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
+    causes = _causes(classifier, reading.windows)[:MOST_SHOWN] if reading.windows else []
     return [*_rules(classifier.policy, reading.evidence), *personal, *causes]
 
 

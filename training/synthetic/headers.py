@@ -12,6 +12,9 @@ from .people import Person
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+# The most bytes of text in an encoded word. RFC 2047 allows 75 characters, base64 and the charset included.
+WORD_BYTES = 42
+
 
 @dataclass
 class Letter:
@@ -33,14 +36,14 @@ class Letter:
         )
 
 
-def encoded(text: str, limit: int = 42) -> str:
+def encoded(text: str) -> str:
     """Return a header value, as RFC 2047 encoded words if it is not ASCII."""
     if text.isascii():
         return text
     words, chunk = [], b""
     for letter in text:
         piece = letter.encode("utf-8", "replace")
-        if len(chunk) + len(piece) > limit:
+        if len(chunk) + len(piece) > WORD_BYTES:
             words.append(chunk)
             chunk = b""
         chunk += piece

@@ -90,7 +90,6 @@ class AccountMail:
         ignore_folders: tuple[str, ...],
         connect: Callable[[], ImapConnection],
         spool: BinaryIO,
-        clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = account.label
@@ -98,12 +97,11 @@ class AccountMail:
         self._ignore_folders = ignore_folders
         self._connect = connect
         self._spool = spool
-        self._clock = clock
         self._pause = pause
         self._connection: ImapConnection | None = None
         self._lost = self._failed = 0
         self._has_worked = False
-        self._until = clock() + MOST_SECONDS
+        self._until = time.monotonic() + MOST_SECONDS
         self._kept: dict[tuple[str, int], tuple[int, int] | None] = {}
         """Offset and length of each message in the spool, or None if it is gone, by folder and UID."""
         self._validities: dict[str, int] = {}
@@ -119,7 +117,7 @@ class AccountMail:
 
     def is_exhausted(self) -> bool:
         """Return whether no further message is read, because of MOST_READ_BYTES or MOST_SECONDS."""
-        return self._spool.tell() >= MOST_READ_BYTES or self._clock() > self._until
+        return self._spool.tell() >= MOST_READ_BYTES or time.monotonic() > self._until
 
     def listing(self) -> MailListing:
         """Return the list of the newest messages of all folders. Messages that are read together become groups."""
@@ -251,7 +249,7 @@ class AccountMail:
         Raises CommandRefusedError if the server refuses a command of the action.
         """
         while True:
-            if self._clock() > self._until + MOST_SECONDS:
+            if time.monotonic() > self._until + MOST_SECONDS:
                 raise AccountUnavailableError("the server takes too long")
             try:
                 if self._connection is None:

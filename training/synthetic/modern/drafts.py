@@ -81,13 +81,12 @@ def change_text(html: str, change: Callable[[str], str]) -> str:
     return "".join(part if number % 2 or "://" in part else change(part) for number, part in enumerate(parts))
 
 
-def change_all(draft: Draft, change: Callable[[str], str], *, subject: bool = True) -> None:
+def change_all(draft: Draft, change: Callable[[str], str]) -> None:
     """Apply `change` to the text of both forms of a message, and to its subject. Links are left unchanged."""
     page = draft.page
     page.html = change_text(page.html, change)
     page.plain = "\n".join(line if "://" in line else change(line) for line in page.plain.splitlines())
-    if subject:
-        page.subject = change(page.subject)
+    page.subject = change(page.subject)
 
 
 def hide(rng: Random, draft: Draft, text: str) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from spamlstm.errors import UserError
 
-from . import reading
+from . import progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,21 +120,36 @@ class TrainingOptions:
         )
 
     def read_mail(self, console: Console, *, first: int | None = None, style: bool = True) -> tuple[Dataset, Limits]:
-        """Read the corpora, and add the generated mail and the disguised copies, see `reading.read_mail`."""
+        """Read the corpora with a progress bar, and add the generated mail and the disguised copies.
+
+        `first` is the number of messages that are read of each corpus, or None for all. Without `style`, the text is
+        rendered without the facts of style. With the option --data, the rendered mail is read from this file if it was
+        kept from the same corpora and options, and otherwise written to it.
+        """
+        import torch
+
+        from . import dataset
         from .generated import Modern
 
-        return reading.read_mail(
-            console,
-            self.corpus,
-            first=first,
-            synthetic=self.synthetic,
-            seed=self.seed,
-            threads=self.threads,
-            style=style,
-            modern=Modern(self.modern, self.modern_count or 40_000) if self.modern else None,
-            evaded=self.evaded,
-            kept=self.kept,
-        )
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        limits = dataset.Limits(style=style)
+        options: dict[str, Any] = {
+            "limits": limits,
+            "first": first,
+            "synthetic": self.synthetic,
+            "seed": self.seed,
+            "modern": Modern(self.modern, self.modern_count or 40_000) if self.modern else None,
+            "evaded": self.evaded,
+        }
+        with progress.shown(console, "reading") as tick:
+            data = (
+                dataset.load_kept(self.kept, self.corpus, **options, tick=tick)
+                if self.kept
+                else dataset.load(self.corpus, **options, tick=tick)
+            )
+        progress.say(console, f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
+        return data, limits
 
 
 def chosen_weight(given: str) -> tuple[str, float]:

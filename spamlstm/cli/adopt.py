@@ -33,7 +33,7 @@ from spamlstm.learning.adoption import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
-from spamlstm.learning.survey import AdoptionEvidence, Survey, Without
+from spamlstm.learning.survey import AdoptionEvidence, Survey, UnusedReason
 from spamlstm.learning.trainer import Trainer
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
@@ -155,7 +155,7 @@ def _object(report: AdoptReport) -> dict[str, Any]:
         "dry_run": report.dry,
         "messages": survey.messages,
         "evidence": {kind: survey.counts()[kind] for kind in AdoptionEvidence},
-        "not_learned_from": {kind: survey.without[kind] for kind in Without},
+        "not_learned_from": {kind: survey.unused[kind] for kind in UnusedReason},
         "unreadable": len(survey.unreadable) + len(report.adopted.failed),
         "new": report.adopted.new,
         "known": report.adopted.known,
@@ -226,9 +226,9 @@ def _evidence_table(survey: Survey) -> "Table":
     for kind in AdoptionEvidence:
         if counts[kind]:
             table.add_row(str(kind), f"{counts[kind]:,}", str(kind.label))
-    for reason in Without:
-        if survey.without[reason]:
-            table.add_row(str(reason), f"{survey.without[reason]:,}", "not learned from", style="dim")
+    for reason in UnusedReason:
+        if survey.unused[reason]:
+            table.add_row(str(reason), f"{survey.unused[reason]:,}", "not learned from", style="dim")
     return table
 
 

@@ -14,7 +14,7 @@ from spamlstm.config import Thresholds
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.mailbox_mail import MailboxMessage
-from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, Without
+from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, UnusedReason
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir.names import GoneError
 from spamlstm.model.classifier import Assessed, Classifier
@@ -92,12 +92,12 @@ def check_evidence(survey: Survey, *, where: str) -> None:
             " filed in a folder, or read and left in the inbox for a month); learning needs both kinds, so run this"
             " command again later"
         )
-    if labelled := survey.without[Without.LABELLED]:
+    if labelled := survey.unused[UnusedReason.LABELLED]:
         raise NoInputError(
             f"you have already labelled all mail in {where} that shows whether it is ham or spam"
             f" ({counted(labelled, 'message')}), so there is nothing to adopt"
         )
-    if otherwise := survey.without[Without.OTHERWISE]:
+    if otherwise := survey.unused[UnusedReason.ADOPTED_OTHERWISE]:
         raise NoInputError(
             f"all mail in {where} that shows whether it is ham or spam ({counted(otherwise, 'message')}) was adopted"
             " from another mailbox with the opposite label; to learn from this mailbox instead, first run"

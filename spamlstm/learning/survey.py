@@ -60,17 +60,17 @@ class AdoptionEvidence(StrEnum):
         return Label.SPAM if self is AdoptionEvidence.JUNK else Label.HAM
 
 
-class Without(StrEnum):
-    """The reason why a message is not learned from."""
+class UnusedReason(StrEnum):
+    """The reason why a message of a mailbox is not used as a sample."""
 
-    EVIDENCE = "no evidence"
-    OURS = "filed by this filter"
+    NO_EVIDENCE = "no evidence"
+    FILED_BY_US = "filed by this filter"
     LABELLED = "labelled by you"
-    OTHERWISE = "adopted otherwise from another mailbox"
+    ADOPTED_OTHERWISE = "adopted otherwise from another mailbox"
     DISPUTED = "in two places that disagree"
-    DOUBLE = "a copy of another"
+    COPY = "a copy of another"
     GONE = "gone meanwhile"
-    BEYOND = "older than what is needed"
+    NOT_NEEDED = "older than what is needed"
     LARGE = "too large"
 
 
@@ -95,7 +95,7 @@ class Survey:
     messages: int = 0
     found: Counter[Label] = field(default_factory=Counter)
     """The number of messages read that have evidence, including messages that the limits exclude from `samples`."""
-    without: Counter[Without] = field(default_factory=Counter)
+    unused: Counter[UnusedReason] = field(default_factory=Counter)
     given: Counter[Label] = field(default_factory=Counter)
     """The number of labels that the user gave, for all mail."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
@@ -162,7 +162,7 @@ def survey_mailbox(
     result.given = given
     listing = mail.listing()
     result.unreadable += listing.unreadable
-    result.messages, result.without[Without.LARGE] = len(listing.messages) + listing.large, listing.large
+    result.messages, result.unused[UnusedReason.LARGE] = len(listing.messages) + listing.large, listing.large
     newest_first = sorted(listing.messages, key=lambda one: (one.stored, one.message.name), reverse=True)
     for number, one in enumerate(newest_first, start=1):
         progress(number)
@@ -172,11 +172,11 @@ def survey_mailbox(
         if evidence is None:
             collector.add_without_evidence(one.message, one.role)
         elif _is_enough(collector, evidence.label, room) or mail.is_exhausted():
-            result.without[Without.BEYOND] += 1
+            result.unused[UnusedReason.NOT_NEEDED] += 1
         else:
             collector.add(one.message, evidence, one.stored)
     result.samples = _balanced(list(collector.samples.values()), given, most)
-    result.without[Without.BEYOND] += len(collector.samples) - len(result.samples)
+    result.unused[UnusedReason.NOT_NEEDED] += len(collector.samples) - len(result.samples)
     return result
 
 
@@ -198,7 +198,7 @@ class _SampleCollector:
 
     def add_without_evidence(self, message: MailboxMessage, role: FolderRole) -> None:
         """Count a message without evidence. Add inbox messages to `survey.unlabelled`, up to UNLABELLED messages."""
-        self.survey.without[Without.EVIDENCE] += 1
+        self.survey.unused[UnusedReason.NO_EVIDENCE] += 1
         if role is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
             self.survey.unlabelled.append(message)
 
@@ -210,7 +210,7 @@ class _SampleCollector:
         try:
             raw = message.read()
         except GoneError:
-            self.survey.without[Without.GONE] += 1
+            self.survey.unused[UnusedReason.GONE] += 1
             return
         except OSError as error:
             self.survey.unreadable.append((message.path, reason_of(error)))
@@ -221,32 +221,32 @@ class _SampleCollector:
             return
         reason = self._reason_against(content, evidence, raw)
         if reason is not None:
-            self.survey.without[reason] += 1
+            self.survey.unused[reason] += 1
             return
         self.samples[content] = Sample(message, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
-    def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
+    def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> UnusedReason | None:
         # The journal is kept for a limited time. The headers that this filter adds also show that it filed the message.
         ids = {content, *former_content_ids(raw)}
         if evidence is AdoptionEvidence.JUNK and (not ids.isdisjoint(self._known.filed) or is_tagged(raw)):
-            return Without.OURS
+            return UnusedReason.FILED_BY_US
         if not ids.isdisjoint(self._known.labelled):
-            return Without.LABELLED
+            return UnusedReason.LABELLED
         # Labels of two mailboxes may be in one store. The label of the first mailbox stays, so that the adoption of the
         # second one can be undone exactly.
         if any(self._known.adopted.get(one, evidence.label) is not evidence.label for one in ids):
-            return Without.OTHERWISE
+            return UnusedReason.ADOPTED_OTHERWISE
         before = self.samples.get(content)
         if before is not None and before.evidence.label is evidence.label:
-            return Without.DOUBLE
+            return UnusedReason.COPY
         if before is not None:
             self._disputed.add(content)
             del self.samples[content]
             self.survey.found[before.evidence.label] -= 1
-            self.survey.without[Without.DISPUTED] += 1
-        return Without.DISPUTED if content in self._disputed else None
+            self.survey.unused[UnusedReason.DISPUTED] += 1
+        return UnusedReason.DISPUTED if content in self._disputed else None
 
 
 def _balanced(samples: Sequence[Sample], given: Mapping[Label, int], most: int) -> tuple[Sample, ...]:

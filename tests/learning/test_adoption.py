@@ -9,7 +9,7 @@ from spamlstm.features.sender_identity import KEY_BYTES
 from spamlstm.learning import adoption
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.survey import Without
+from spamlstm.learning.survey import UnusedReason
 from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.personal_features import runs
@@ -198,7 +198,7 @@ def test_two_mailboxes_that_disagree(root, tmp_path, classifier):
         adopted(root, labels, classifier)
         before = all_of(labels), scores(tmp_path / "state")
         found = look(other, adopted=labels.adopted_sources.labels_of_others([str(other)]))
-        assert (len(found.samples), found.without[Without.OTHERWISE]) == (20, 8)
+        assert (len(found.samples), found.unused[UnusedReason.ADOPTED_OTHERWISE]) == (20, 8)
         taken, _ = adopted(other, labels, classifier)
         assert (taken.new, taken.known) == (20, 0)
         assert set(before[0]) < set(all_of(labels))

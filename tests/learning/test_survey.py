@@ -20,7 +20,7 @@ from spamlstm.learning.survey import (
     SPAM_FOR_HAM,
     AdoptionEvidence,
     KnownLabels,
-    Without,
+    UnusedReason,
     adoption_evidence,
     balance,
     survey_mailbox,
@@ -92,7 +92,7 @@ def test_all_folders_are_surveyed(root):
         (AdoptionEvidence.JUNK, content_id(junk)),
         (AdoptionEvidence.KEPT, content_id(kept)),
     ]
-    assert (found.messages, found.without[Without.EVIDENCE]) == (7, 4)
+    assert (found.messages, found.unused[UnusedReason.NO_EVIDENCE]) == (7, 4)
     assert [one.message.read() for one in found.samples] == [filed, junk, kept]
 
 
@@ -115,7 +115,7 @@ def test_our_own_verdicts_are_no_evidence(root):
     put(root, "", mail("friend"))
     found = look(root, filed={content_id(ours)})
     assert [one.content for one in found.samples if one.evidence is AdoptionEvidence.JUNK] == [content_id(theirs)]
-    assert found.without[Without.OURS] == 2
+    assert found.unused[UnusedReason.FILED_BY_US] == 2
 
 
 def test_what_the_user_labelled_is_left_out(root):
@@ -125,7 +125,7 @@ def test_what_the_user_labelled_is_left_out(root):
     put(root, "", mail("friend"))
     found = look(root, labelled={content_id(mail("labelled")): Label.SPAM})
     assert len(found.samples) == 2
-    assert found.without[Without.LABELLED] == 1
+    assert found.unused[UnusedReason.LABELLED] == 1
 
 
 def test_copies_count_once_and_contradictions_not_at_all(root):
@@ -137,7 +137,7 @@ def test_copies_count_once_and_contradictions_not_at_all(root):
     put(root, ".Junk", mail("junk"))
     found = look(root)
     assert sorted(one.content for one in found.samples) == sorted(map(content_id, (mail("copied"), mail("junk"))))
-    assert (found.without[Without.DOUBLE], found.without[Without.DISPUTED]) == (2, 3)
+    assert (found.unused[UnusedReason.COPY], found.unused[UnusedReason.DISPUTED]) == (2, 3)
     assert found.found == {Label.HAM: 1, Label.SPAM: 1}
 
 
@@ -151,7 +151,7 @@ def test_the_newest_are_used(root):
         -5:
     ]
     assert used == {content_id(mail(f"letter {number}")) for number in newest}
-    assert found.without[Without.BEYOND] == 20
+    assert found.unused[UnusedReason.NOT_NEEDED] == 20
 
 
 def test_there_is_room_for_the_user_s_labels(root, monkeypatch):
@@ -229,7 +229,7 @@ def test_fetched_today_is_not_new(root):
         put(root, "", f"Received: by mx; {when} 21:20:00 +0000\r\n".encode() + mail(name), when=NOW)
     found = look(root)
     assert [one.evidence for one in found.samples] == [AdoptionEvidence.KEPT, AdoptionEvidence.JUNK]
-    assert (found.without[Without.EVIDENCE], len(found.unlabelled)) == (1, 1)
+    assert (found.unused[UnusedReason.NO_EVIDENCE], len(found.unlabelled)) == (1, 1)
 
 
 def test_a_renamed_message_is_found(root):
@@ -255,5 +255,5 @@ def test_what_goes_or_cannot_be_read_stops_nothing(root):
 
     found = look(root, progress=meanwhile)
     assert len(found.samples) == 2
-    assert found.without[Without.GONE] == 1
+    assert found.unused[UnusedReason.GONE] == 1
     assert found.unreadable == [(str(link), f"{link.name} is not a regular file")]

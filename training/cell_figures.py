@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.evaluation.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
-from spamlstm.model.limits import Z95
+from spamlstm.model.confidence import Z95
 
 from . import cell_plot
 

@@ -21,6 +21,7 @@ from spamlstm.errors import DataError
 from spamlstm.evaluation import metrics
 from spamlstm.evaluation.metrics import Figure
 from spamlstm.model.classifier import Classifier, Judged
+from spamlstm.model.confidence import Z95
 from spamlstm.verdict import Judgement, Verdict
 
 # The figures in the order of display. The names are the keys of the JSON.
@@ -257,7 +258,7 @@ def _speed(sources: Iterable[Seconds]) -> Figure | None:
     if len(laps) == 1:
         return Figure(rate, 0.0, math.inf)
     residuals = counts - rate * seconds
-    half = metrics.Z95 * math.sqrt(float(np.sum(residuals**2)) * len(laps) / (len(laps) - 1)) / total
+    half = Z95 * math.sqrt(float(np.sum(residuals**2)) * len(laps) / (len(laps) - 1)) / total
     return Figure(rate, max(rate - half, 0.0), rate + half)
 
 

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spamlstm.model import limits
+from spamlstm.model.confidence import Z95, wilson
 from spamlstm.verdict import logistic
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-Z95 = limits.Z95
 RESAMPLES = 400
 CALIBRATION_BINS = 15
 
@@ -53,7 +52,7 @@ def rate_pct(hits: int, total: int) -> Figure | None:
     """Return `hits` of `total` in percent, with Wilson's score interval (1927), which is also valid near 0 and 100."""
     if total == 0:
         return None
-    low, high = limits.wilson(hits, total)
+    low, high = wilson(hits, total)
     return Figure(100 * hits / total, 100 * low, 100 * high)
 
 

@@ -18,7 +18,7 @@ from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, UnusedRea
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir.names import GoneError
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.limits import wilson
+from spamlstm.model.confidence import wilson
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict, logistic
 from spamlstm.wording import counted

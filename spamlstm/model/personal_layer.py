@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.correspondents import Correspondents
 from spamlstm.model.feature_weights import FeatureWeights
+from spamlstm.model.ham_scores import HamScores
 from spamlstm.model.label_balance import LabelBalance
 from spamlstm.model.layer_state import check_parts
 from spamlstm.model.likeness import Likeness
-from spamlstm.model.limits import HamScores, Limits
+from spamlstm.model.limits import Limits
 from spamlstm.model.near_duplicates import NearMatch, RecentLabels
 from spamlstm.model.personal_features import PersonalFeatures, runs_of, weighted
 from spamlstm.verdict import logistic

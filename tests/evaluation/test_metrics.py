@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.evaluation import metrics
+from spamlstm.model.confidence import Z95
 
 # Few distinct scores, so that ties are the rule.
 MESSAGES = st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=1, max_size=60)
@@ -128,7 +129,7 @@ def test_rate_solves_wilsons_equation(hits_of: tuple[int, int]) -> None:
     assert within(figure, 0, 100)
     for end in (figure.low / 100, figure.high / 100):
         if 0 < end < 1:
-            assert abs(hits / total - end) == pytest.approx(metrics.Z95 * math.sqrt(end * (1 - end) / total), abs=1e-9)
+            assert abs(hits / total - end) == pytest.approx(Z95 * math.sqrt(end * (1 - end) / total), abs=1e-9)
 
 
 def test_lam_is_the_logistic_mean() -> None:

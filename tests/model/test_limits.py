@@ -1,4 +1,4 @@
-"""The limits that labels keep to: thresholds that the ham allows, for mail like labelled mail only."""
+"""What labels may change in other mail: the threshold that labelled ham allows, for mail like labelled mail only."""
 
 import math
 
@@ -10,7 +10,9 @@ from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.limits import HamScores, Limits, wilson
+from spamlstm.model.confidence import wilson
+from spamlstm.model.ham_scores import HamScores
+from spamlstm.model.limits import Limits
 from spamlstm.model.personal_features import runs
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.policy import Reason

@@ -196,19 +196,16 @@ class Classifier:
         """
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
-        score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy
+        score, evidence = self.judged_score(assessed, layer), assessed.evidence
         if (evidence.no_text or evidence.little_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
             # The network cannot read this text, but the user has labelled this message or mail like it.
             evidence = evidence._replace(no_text=False, little_text=False, unknown_text=False)
         probability = _probability(score)
-        verdict, reason = policy.decide(probability, evidence)
+        verdict, reason = self.policy.decide(probability, evidence)
         if layer is not None and reason is Reason.SCORE:
-            alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
-            reason = Reason.LABELS if alone != verdict else reason
-            if self._is_by_sender(assessed, layer, verdict=verdict, score=score, policy=policy):
-                reason = Reason.KNOWN_SENDER
+            reason = self._reason_with_labels(assessed, layer, verdict=verdict, score=score)
         judgement = Judgement(verdict, probability, score, reason, self.bundle.label, assessed.defects)
-        return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=policy.thresholds.spam)
+        return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=self.policy.thresholds.spam)
 
     def judged_score(self, assessed: Assessed[Any], layer: "PersonalLayer | None") -> float | None:
         """Return the score of a message after correction by the personal layer."""
@@ -216,18 +213,27 @@ class Classifier:
             return assessed.prior
         return layer.score(assessed.personal_features, assessed.prior, assessed.sender, limits=self.limits)
 
+    def _reason_with_labels(
+        self, assessed: Assessed[Any], layer: "PersonalLayer", *, verdict: Verdict, score: float | None
+    ) -> Reason:
+        """Return the reason for a verdict that follows from `score`, which a personal layer may have corrected."""
+        if self._is_by_sender(assessed, layer, verdict=verdict, score=score):
+            return Reason.KNOWN_SENDER
+        alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
+        return Reason.LABELS if alone != verdict else Reason.SCORE
+
     def _is_by_sender(
-        self, assessed: Assessed[Any], layer: "PersonalLayer", *, verdict: Verdict, score: float | None, policy: Policy
+        self, assessed: Assessed[Any], layer: "PersonalLayer", *, verdict: Verdict, score: float | None
     ) -> bool:
         """Return whether the verdict would be different if the sender were not known."""
         known = layer.correspondents.evidence(assessed.sender)
         if known is None or score is None:
             return False
         # Without the sender, the score differs by the shift or by less. Most scores are far from the thresholds.
-        if policy.thresholds.verdict(logistic(score - known.shift)) == verdict:
+        if self.policy.thresholds.verdict(logistic(score - known.shift)) == verdict:
             return False
         unknown = self.judged_score(assessed._replace(sender=None), layer)
-        return unknown is not None and policy.thresholds.verdict(logistic(unknown)) != verdict
+        return unknown is not None and self.policy.thresholds.verdict(logistic(unknown)) != verdict
 
     def assess_many(
         self,

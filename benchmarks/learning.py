@@ -327,7 +327,7 @@ def times(base: Classifier, raws: list[bytes], assessed: list[Assessed[Key]]) ->
             start = time.perf_counter()
             trainer.add_label(raw, label, prior=message.prior, tokens=message.tokens, model="m")
             took.append(time.perf_counter() - start)
-            trainer.keep()
+            trainer.save_layer()
         print(
             f"a correction, on disk: median {1000 * statistics.median(took):.2f} ms, "
             f"99th percentile {1000 * np.quantile(took, 0.99):.2f} ms"

@@ -190,7 +190,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
         if labels is not None and removed:
             trainer = Trainer(labels, tell=note)
             trainer.catch_up()
-            trainer.keep()
+            trainer.save_layer()
     print_summary(f"{counted(removed, 'label')} removed" + (f", {unknown:,} had no label" if unknown else ""))
     return named.failed
 

@@ -56,7 +56,7 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
             trainer.prune()
             rescore_labels(labels, model)
             trainer.catch_up()
-            trainer.keep()
+            trainer.save_layer()
     would = "would be " if dry_run else ""
     parts = [f"{counted(counts.new, 'label')} {would}imported"]
     parts += [f"{counts.changed:,} {would}changed"] if counts.changed else []

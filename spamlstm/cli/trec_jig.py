@@ -87,7 +87,7 @@ def train_message(
         classifier = Classifier.open(model, personal_features=True)
         base, name = classifier.assess(raw), classifier.bundle.label
         trainer.add_label(raw, Label(label), prior=base.prior, tokens=base.tokens, model=name)
-        trainer.keep()
+        trainer.save_layer()
 
 
 @command(jig_app, "finalize", "spamlstm trec-jig finalize")

@@ -206,7 +206,7 @@ def learn_adopted(trainer: Trainer, classifier: Classifier, *, progress: Progres
             verdict = Verdict.UNSURE if score is None else thresholds.verdict(logistic(score))
             counts[Label.SPAM if example.spam else Label.HAM][verdict] += 1
     trainer.catch_up()
-    trainer.keep(always=True)
+    trainer.save_layer(always=True)
     threshold = layer.ham_scores.threshold(classifier.limits)
     ham, filed = len(layer.ham_scores), layer.ham_scores.above(threshold)
     bound = wilson(filed, ham)[1] if ham else 1.0
@@ -238,5 +238,5 @@ def forget_adopted(trainer: Trainer, *, source: str) -> int:
     """
     number = trainer.labels.forget_adopted(source)
     trainer.catch_up()
-    trainer.keep()
+    trainer.save_layer()
     return number

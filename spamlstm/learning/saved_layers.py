@@ -28,7 +28,7 @@ class SavedLayers:
         statement = "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?"
         return self._database.first(number_from, statement, SHAPE) or 0
 
-    def keep(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
+    def save(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
         """Save a layer, and delete all but the `most` latest saved layers.
 
         `epoch` is the epoch of the store when the layer was learned. If the epoch has changed, nothing is saved or

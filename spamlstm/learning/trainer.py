@@ -28,8 +28,8 @@ from spamlstm.wording import counted
 
 # The layer is saved after this many rows, so that a start learns at most this many rows again, which takes 80 ms. After
 # a recent label is forgotten, at most twice as many rows are learned again.
-KEEP_EVERY = 512
-KEPT = 2
+SAVE_EVERY = 512
+MOST_SAVED = 2
 # The number of messages in one transaction. If the process is killed, only messages that were not yet reported as
 # labelled are lost.
 BATCH = 128
@@ -115,7 +115,7 @@ class Trainer:
         if origin is Origin.BULK:
             self.labels.interleave_bulk()
         self.catch_up()
-        self.keep()
+        self.save_layer()
 
     def forget(self, raw: bytes) -> bool:
         """Remove the label of a message, as if it had never been given. Return whether the message had a label."""
@@ -138,7 +138,7 @@ class Trainer:
         """Bring the layer up to date with the store, including rows that another process changed."""
         epoch = self.labels.epoch
         # If another process has learned many rows, loading the layer that it saved is faster.
-        if epoch != self._epoch or self.labels.saved_layers.last_row() - self._last >= KEEP_EVERY:
+        if epoch != self._epoch or self.labels.saved_layers.last_row() - self._last >= SAVE_EVERY:
             self._reload(epoch)
         else:
             self._learn_new()
@@ -182,18 +182,18 @@ class Trainer:
         return self.labels.epoch == self._epoch
 
     @property
-    def is_worth_keeping(self) -> bool:
-        """Return whether at least KEEP_EVERY rows were learned since the layer was last saved."""
-        return self._last - self.labels.saved_layers.last_row() >= KEEP_EVERY
+    def is_worth_saving(self) -> bool:
+        """Return whether at least SAVE_EVERY rows were learned since the layer was last saved."""
+        return self._last - self.labels.saved_layers.last_row() >= SAVE_EVERY
 
-    def keep(self, *, always: bool = False) -> None:
-        """Save the layer (14 MB) if `is_worth_keeping`, so that the next start has less to learn.
+    def save_layer(self, *, always: bool = False) -> None:
+        """Save the layer (14 MB) if `is_worth_saving`, so that the next start has less to learn.
 
         If `always`, save the layer even if it learned only one row after the last saved layer.
         """
-        if self.is_worth_keeping or (always and self._last > self.labels.saved_layers.last_row()):
+        if self.is_worth_saving or (always and self._last > self.labels.saved_layers.last_row()):
             saved = SavedLayer(self._last, self.layer.dump())
-            self.labels.saved_layers.keep(saved, epoch=self._epoch, most=KEPT)
+            self.labels.saved_layers.save(saved, epoch=self._epoch, most=MOST_SAVED)
 
     def _learn(self, example: Example, features: PersonalFeatures) -> None:
         self.layer.learn(

@@ -170,10 +170,10 @@ class LabelStores:
                 answered=answered,
                 at_once=False,
             )
-            if trainer.is_current and trainer.is_worth_keeping:
+            if trainer.is_current and trainer.is_worth_saving:
                 trainer.prune()
                 trainer.catch_up()
-                trainer.keep()
+                trainer.save_layer()
         if new:
             if origin is Origin.MOVED:
                 self.status.moved[label] += 1
@@ -321,5 +321,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _close(trainer: Trainer) -> None:
     with contextlib.suppress(sqlite3.Error, OSError, UserError):
-        trainer.keep(always=True)
+        trainer.save_layer(always=True)
     trainer.labels.close()

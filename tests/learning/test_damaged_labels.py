@@ -49,7 +49,7 @@ def fill(state, *, keep):
         if keep:
             trainer = Trainer(labels)
             trainer.catch_up()
-            trainer.keep(always=True)
+            trainer.save_layer(always=True)
     return state / LABELS
 
 
@@ -73,7 +73,7 @@ def catch_up(labels):
 
 QUESTIONS = {
     "catch up": catch_up,
-    "keep": lambda labels: labels.saved_layers.keep(SavedLayer(9, b"state"), epoch=labels.epoch, most=1),
+    "save": lambda labels: labels.saved_layers.save(SavedLayer(9, b"state"), epoch=labels.epoch, most=1),
     "relearn": lambda labels: list(Trainer(labels).relearn()),
     "say": lambda labels: labels.add(mail(5), Label.SPAM),
     "say the other": lambda labels: labels.add(mail(0), Label.SPAM),
@@ -259,7 +259,7 @@ def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
             with pytest.raises(ValueError):
                 trainer.layer.load(state)
             assert trainer.layer.dump() == good, number
-        labels.saved_layers.keep(SavedLayer(5, state), epoch=labels.epoch, most=1)
+        labels.saved_layers.save(SavedLayer(5, state), epoch=labels.epoch, most=1)
         again = Trainer(labels)
         again.catch_up()
         assert again.layer.dump() == good

@@ -54,7 +54,7 @@ def test_a_store_of_version_3_goes_on(tmp_path):
     """A saved layer without a checksum is learned again from the labels; none is lost."""
     trainer = Trainer(LabelStore.open(tmp_path))
     trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
-    trainer.keep(always=True)
+    trainer.save_layer(always=True)
     trainer.labels.close()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(
@@ -66,7 +66,7 @@ def test_a_store_of_version_3_goes_on(tmp_path):
         assert labels.saved_layers.latest() is None
         again = Trainer(labels)
         again.catch_up()
-        again.keep(always=True)
+        again.save_layer(always=True)
         assert labels.saved_layers.latest().state == again.layer.dump() == trainer.layer.dump()
 
 
@@ -113,7 +113,7 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
         trainer = Trainer(labels)
         for raw, origin in zip(MAILS, (*Origin, *Origin), strict=False):
             trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=TOKENS, origin=origin)
-        trainer.keep(always=True)
+        trainer.save_layer(always=True)
         kept = [(replace(label, model=""), raw) for label, raw in labels.kept()]
         before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.saved_layers.latest()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:

@@ -60,7 +60,7 @@ def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
     add(labels, MAILS[0] + secret, SPAM)
     trainer = Trainer(labels)
     trainer.catch_up()
-    trainer.keep(always=True)
+    trainer.save_layer(always=True)
     assert labels.purge() == 1
     rest = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert zlib.compress(MAILS[0] + secret, 1)[50:100] not in rest

@@ -26,7 +26,7 @@ for number in range(1000):
     label = Label.SPAM if number % 2 else Label.HAM
     trainer.add_label(b"Subject: number %d\\n\\nsome words\\n" % number, label, prior=0.0, model="m")
     if number % 3 == 0:
-        trainer.keep(always=True)
+        trainer.save_layer(always=True)
     print(number, flush=True)
 """
 

@@ -27,7 +27,7 @@ def test_another_base_scores_all_labels_anew(labelled, other):
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         trainer = Trainer(labels)
         trainer.catch_up()
-        trainer.keep(always=True)
+        trainer.save_layer(always=True)
         assert rescore_labels(labels, other) == 80
         assert {stored.model for stored in labels.last()} == {"tiny-2"}
         trainer.catch_up()

@@ -15,7 +15,7 @@ from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal_features import runs
 from spamlstm.model.policy import NO_EVIDENCE
 
-Act = st.tuples(st.sampled_from(range(len(MAILS))), st.sampled_from([HAM, SPAM, None, "keep", "restart"]))
+Act = st.tuples(st.sampled_from(range(len(MAILS))), st.sampled_from([HAM, SPAM, None, "save", "restart"]))
 
 
 def final(acts) -> list[tuple[int, Label]]:
@@ -41,8 +41,8 @@ def test_any_history_equals_its_end(tmp_path_factory, acts):
     for number, act in acts:
         if act is None:
             trainer.forget(MAILS[number])
-        elif act == "keep":
-            trainer.keep(always=True)
+        elif act == "save":
+            trainer.save_layer(always=True)
         elif act == "restart":
             trainer.labels.close()
             trainer = Trainer(LabelStore.open(state))
@@ -73,7 +73,7 @@ def test_bulk_labels_are_interleaved(tmp_path):
     folder(first, SPAM, spam)
     first.add_label(single, SPAM, prior=0.5, model="tiny-1")
     folder(second, SPAM, spam)
-    second.keep(always=True)
+    second.save_layer(always=True)
     second.add_label(single, SPAM, prior=0.5, model="tiny-1")
     folder(second, HAM, ham)
     assert first.layer.dump() == second.layer.dump()
@@ -103,7 +103,7 @@ def test_two_processes(tmp_path):
     other.catch_up()
     assert scores(one) == scores(other)
     other.forget(MAILS[0])
-    one.keep(always=True)  # of an epoch that has ended
+    one.save_layer(always=True)  # of an epoch that has ended
     one.catch_up()
     assert scores(one) == scores(other)
     third = Trainer(LabelStore.open(tmp_path))
@@ -115,13 +115,13 @@ def test_two_processes(tmp_path):
 
 def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
     """A trainer that loads a layer saved by another process has exactly the same scores."""
-    monkeypatch.setattr(trainers, "KEEP_EVERY", 3)
+    monkeypatch.setattr(trainers, "SAVE_EVERY", 3)
     one, other = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path))
     one.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     other.catch_up()
     for raw in MAILS[1:5]:
         one.add_label(raw, HAM, prior=0.0, model="m")
-    one.keep(always=True)
+    one.save_layer(always=True)
     one.add_label(MAILS[5], SPAM, prior=0.0, model="m")
     other.catch_up()
     assert scores(one) == scores(other)
@@ -134,7 +134,7 @@ def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
     """After an upgrade that learns in another way, all labels are learned again."""
     trainer = Trainer(LabelStore.open(tmp_path))
     trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
-    trainer.keep(always=True)
+    trainer.save_layer(always=True)
     assert trainer.labels.saved_layers.latest() is not None
     monkeypatch.setattr(saved_layers, "SHAPE", "another")
     assert trainer.labels.saved_layers.latest() is None
@@ -149,7 +149,7 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
         trainer.add_label(raw, SPAM, prior=0.5, model="tiny-1", origin=origin)
         if origin is Origin.COMMAND:
             straight.add_label(raw, SPAM, prior=0.5, model="tiny-1")
-    trainer.keep(always=True)
+    trainer.save_layer(always=True)
     assert trainer.labels.forget_adopted("") == 3
     trainer.catch_up()
     assert scores(trainer) == scores(straight)

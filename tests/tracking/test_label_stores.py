@@ -357,7 +357,7 @@ def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
 def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
     """Labels from moves are bounded as those of commands: the oldest are forgotten, with a line in the log."""
     monkeypatch.setattr(label_rows, "MOST_LABELS", 8)
-    monkeypatch.setattr(trainer, "KEEP_EVERY", 4)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 4)
     one = label_stores()
     for number in range(20):
         add(one, "/mail/ann", number)

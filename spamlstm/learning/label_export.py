@@ -124,9 +124,9 @@ def _written(cell: Any) -> Any:
 
 def _check(labels: LabelStore, connection: sqlite3.Connection) -> None:
     """Decode every cell of a store. Raises DataError or CellError if a cell is damaged."""
-    for _ in labels.kept():
+    for _ in labels.with_mail():
         pass
-    for _ in labels.examples(after=-database.MOST_ROWS, most_bytes=1):  # `kept` has read the rest
+    for _ in labels.examples(after=-database.MOST_ROWS, most_bytes=1):  # `with_mail` has read the rest
         pass
     for row in connection.execute("SELECT source FROM labels"):
         source_path(row)

@@ -153,7 +153,7 @@ def stored_label(row: tuple[Any, ...]) -> StoredLabel:
     )
 
 
-def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
+def label_with_mail(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
     """Decode a row of the columns STORED_LABEL followed by the mail."""
     *columns, mail = row
     return stored_label(tuple(columns)), unpacked(mail, MOST_KEPT)

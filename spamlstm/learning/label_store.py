@@ -218,13 +218,13 @@ class LabelStore:
         latest = f"SELECT {STORED_LABEL} FROM labels ORDER BY id DESC LIMIT ?"  # noqa: S608  constant columns
         return self._database.decoded(label_rows.stored_label, latest, most)
 
-    def kept(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
+    def with_mail(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
         """Yield the latest labels in order, at most `most`, each with the first MOST_KEPT bytes of its mail.
 
         All labels are yielded by default.
         """
         return self._database.decoded(
-            label_rows.kept,
+            label_rows.label_with_mail,
             f"SELECT {STORED_LABEL}, mail FROM labels"  # noqa: S608  constant columns
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
             most,

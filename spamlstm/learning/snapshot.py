@@ -96,7 +96,7 @@ def take_snapshot(
     """
     (into / "mail").mkdir(parents=True)
     labelled, texts = [], []
-    for stored, raw in labels.kept(MOST_LABELS):
+    for stored, raw in labels.with_mail(MOST_LABELS):
         path = into / "mail" / f"{stored.content}.eml"
         path.write_bytes(raw)
         mail = FileMessage(stored.content, str(path))

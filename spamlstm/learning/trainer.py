@@ -252,7 +252,7 @@ def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None
     model = base.bundle.label
     if labels.priors_from(model):
         return 0
-    mail = ((stored.id, raw) for stored, raw in labels.kept() if stored.model != model)
+    mail = ((stored.id, raw) for stored, raw in labels.with_mail() if stored.model != model)
     bases: dict[int, tuple[float | None, bytes]] = {}
     for assessed in base.assess_many(mail, readers=0):
         bases[assessed.key] = assessed.prior, assessed.tokens

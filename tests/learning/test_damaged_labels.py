@@ -79,7 +79,7 @@ QUESTIONS = {
     "say the other": lambda labels: labels.add(mail(0), Label.SPAM),
     "label": lambda labels: labels.label(content_id(MAILS[0])),
     "labels": lambda labels: list(labels.last()),
-    "kept": lambda labels: list(labels.kept()),
+    "with_mail": lambda labels: list(labels.with_mail()),
     "counts": lambda labels: (labels.counts(), labels.labelled_by_user(), labels.adopted(), labels.priors_from("m")),
     "interleave": lambda labels: labels.interleave_bulk(),
     "prune": lambda labels: labels.prune(),
@@ -157,7 +157,7 @@ def test_a_mail_that_unpacks_to_much_is_read_no_further_than_asked(store, tmp_pa
         database.execute("UPDATE labels SET mail = ?", (zlib.compress(bytes(60 << 20)),))
         database.commit()
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-        assert {len(raw) for _, raw in labels.kept()} == {64 << 10}
+        assert {len(raw) for _, raw in labels.with_mail()} == {64 << 10}
         assert {len(example.raw) for example in labels.examples(after=0, most_bytes=READ_BYTES)} == {READ_BYTES}
 
 

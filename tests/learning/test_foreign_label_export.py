@@ -110,7 +110,7 @@ def test_any_cell(sound, tmp_path_factory, line, cell, value):
         imported(state, packed(lines))
     with opened(state) as labels:
         list(labels.last())
-        list(labels.kept())
+        list(labels.with_mail())
         labels.prune()
         labels.interleave_bulk()
         labels.forget_adopted("/mail/ann")

@@ -114,13 +114,17 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
         for raw, origin in zip(MAILS, (*Origin, *Origin), strict=False):
             trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=TOKENS, origin=origin)
         trainer.save_layer(always=True)
-        kept = [(replace(label, model=""), raw) for label, raw in labels.kept()]
+        kept = [(replace(label, model=""), raw) for label, raw in labels.with_mail()]
         before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.saved_layers.latest()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(SIXTH + FOURTH)
     for _ in range(2):  # the upgrade, and the upgraded store
         with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-            after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.saved_layers.latest()
+            after = (
+                list(labels.with_mail()),
+                list(labels.examples(after=0, most_bytes=9999)),
+                labels.saved_layers.latest(),
+            )
             assert after == before
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert add(labels, b"Subject: new\n\n", HAM)

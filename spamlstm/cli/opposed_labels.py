@@ -13,7 +13,7 @@ from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.daemon.imap.answers import RemoteFlag
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.errors import UserError
-from spamlstm.learning.comparison import OpposedLabel
+from spamlstm.learning.opposed_labels import OpposedLabel
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.state import FlagSet
 from spamlstm.wording import in_shell

@@ -22,10 +22,11 @@ from typing import Any
 from spamlstm.config import Config
 from spamlstm.config.locations import models_dir
 from spamlstm.errors import TemporaryError, UserError, reason_of
-from spamlstm.learning import comparison, retrain_files, snapshot
-from spamlstm.learning.comparison import Comparison, Figures, OpposedLabel, Sides
+from spamlstm.learning import comparison, opposed_labels, retrain_files, snapshot
+from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.opposed_labels import OpposedLabel
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
 from spamlstm.learning.train_extra import check_installed, find_training
@@ -168,8 +169,8 @@ class _Retraining:
         opposed: list[OpposedLabel] = []
         if not (useless := self._too_few(taken)):
             labelled = list(comparison.assess(self._running, [one.mail for one in taken.all]))
-            opposed = comparison.opposed_labels(taken.all, *comparison.judged(self._running, labelled, None))
-            useless = comparison.objection_to_labels(opposed, len(taken.all))
+            opposed = opposed_labels.opposed_labels(taken.all, *comparison.judged(self._running, labelled, None))
+            useless = opposed_labels.objection_to_labels(opposed, len(taken.all))
         if useless:
             none = RetrainReport(
                 promoted=False,

@@ -12,7 +12,7 @@ from spamlstm.config import Config, ImapConfig, MaildirConfig
 from spamlstm.daemon.imap.account_state import AccountCopy
 from spamlstm.daemon.imap.answers import RemoteFlag
 from spamlstm.daemon.imap.records import AccountRecords
-from spamlstm.learning.comparison import OpposedLabel
+from spamlstm.learning.opposed_labels import OpposedLabel
 from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.mailbox_state import MailboxState

@@ -13,12 +13,11 @@ from spamlstm.learning.comparison import (
     Figures,
     ShippedLosses,
     Sides,
-    objection_to_labels,
     objections,
-    opposed_labels,
     shipped_losses,
 )
 from spamlstm.learning.label import Label, Origin
+from spamlstm.learning.opposed_labels import objection_to_labels, opposed_labels
 from spamlstm.learning.reference_mail import ReferenceVerdicts
 from spamlstm.learning.snapshot import LabelledMail
 from spamlstm.model import registry

@@ -226,11 +226,11 @@ def test_it_generates_no_code_at_run_time(task, root):
 RETRAIN = """
 import sys
 from spamlstm.cli.translate import run
-from spamlstm.learning import comparison, retrain
+from spamlstm.learning import comparison, opposed_labels, retrain
 from spamlstm.learning.label import Label
 from spamlstm.verdict import Verdict
 
-comparison.MOST_AGAINST_PCT = 100
+opposed_labels.MOST_AGAINST_PCT = 100
 for module in (comparison, retrain):
     module.judge_reference_mail = lambda *_: {label: dict.fromkeys(Verdict, 0) for label in Label}
 sys.exit(run(sys.argv[1:]))

@@ -142,7 +142,7 @@ def _create_daemon(
         status,
         load=load,
         learning=learning,
-        model=model_reload,
+        model_reload=model_reload,
         locks=locks,
         listeners=listeners,
         requests=requests,

@@ -50,11 +50,12 @@ class Daemon:
     """The daemon, whose method `run` filters mail until `stop` is called.
 
     `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
-    Without `learning`, the daemon does not learn from moved messages. Without `model`, a changed model is loaded only
-    after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
-    Without `listeners`, clients cannot classify mail. An error that ended the thread of the listeners ends the daemon.
-    Without `accounts`, IMAP accounts are not served. `requests` is the queue of the listeners and the accounts.
-    `check_state` is called before each reload and each full scan. If `check_state` raises an error, the daemon ends.
+    Without `learning`, the daemon does not learn from moved messages. Without `model_reload`, a changed model is
+    loaded only after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on
+    them too. Without `listeners`, clients cannot classify mail. An error that ended the thread of the listeners ends
+    the daemon. Without `accounts`, IMAP accounts are not served. `requests` is the queue of the listeners and the
+    accounts. `check_state` is called before each reload and each full scan. If `check_state` raises an error, the
+    daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
     """
@@ -67,7 +68,7 @@ class Daemon:
     status: DaemonStatus
     load: Callable[[], tuple[Config, Classifier]]
     learning: LearningRounds | None = None
-    model: ModelReload | None = None
+    model_reload: ModelReload | None = None
     locks: MaildirLocks | None = None
     listeners: Listeners | None = None
     requests: Judging | None = None
@@ -270,7 +271,7 @@ class Daemon:
         """Return the longest time in seconds that the loop may sleep without an event."""
         until = self._full_scans.next_time
         until = until if self.learning is None else min(until, self.learning.due())
-        until = until if self.model is None else min(until, self.model.due)
+        until = until if self.model_reload is None else min(until, self.model_reload.due)
         seconds = until - self.clock()
         return seconds if self.notifier.interval is None else min(seconds, self.notifier.interval)
 
@@ -317,11 +318,11 @@ class Daemon:
 
     def _load_changed_model(self) -> None:
         """Load, check and use the selected model if it differs from the loaded model."""
-        if self.model is None:
+        if self.model_reload is None:
             return
         config = self.pipeline.config
         try:
-            classifier = self.model.newer(config)
+            classifier = self.model_reload.newer(config)
         except Exception as error:  # noqa: BLE001  the loaded model stays in use
             self.status.load_errors["model"] = _sentence(error)
             emit(logging.ERROR, "model-load-failed", error=_sentence(error), in_use=self.status.model)

@@ -25,8 +25,8 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.policy import Policy
-from spamlstm.tracking.history import TrackedPlacements
 from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.tracked_placements import TrackedPlacements
 
 
 def scan_maildir(

@@ -4,15 +4,14 @@ The mailbox state has the files that the visits found. The journal has what this
 that its acts are never mistaken for moves of the user.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements, journaled_places
+from spamlstm.filtering.placement import KnownPlace
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy, has_returned, known_copy
 from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, KnownFolder, TrackedFile
@@ -131,35 +130,6 @@ class HistoryReader:
         if last.judgement < position.judgement != NO_POSITION or position.act > last.act:
             position = JournalPosition()  # the journal was lost and has begun anew
         return position
-
-
-class TrackedPlacements:
-    """The placements of messages, found by the mailbox state and the journal (see `Placements`)."""
-
-    def __init__(self, *, mailbox_state: MailboxState, journal: Journal, clock: Callable[[], float]) -> None:
-        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
-        self._state = mailbox_state
-        self._journal = journal
-        self._placements = Placements(journal, clock)
-        self._clock = clock
-        self.by_journal = self._placements.by_journal
-
-    def placed(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
-        """Return how a message came to the inbox.
-
-        Raises DamagedStateError or TemporaryError if the mailbox state cannot be read.
-        """
-        maildir, content = mailbox.path, arrival.content
-        if not self._state.knows(maildir, content) and not self._journal.has_judged(maildir, content):
-            return Placement.DELIVERED  # most messages
-        base, evidence = name_hash(arrival.candidate.base), arrival.evidence
-        places, was_moved = self._histories.places(maildir, content, base=base, evidence=evidence, time=self._clock())
-        # The user may have moved the message by a folder that is not visited, such as Trash.
-        was_moved = was_moved or any(
-            place.date == int(arrival.date) and not self._placements.is_there(mailbox, place)
-            for place in journaled_places(self._journal, maildir, content)
-        )
-        return self._placements.by_places(mailbox, arrival, places, was_moved=was_moved)
 
 
 _ABSENT = FlagSet.DELETED | FlagSet.GONE

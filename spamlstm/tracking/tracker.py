@@ -27,7 +27,7 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.folder_reader import FolderReader
 from spamlstm.tracking.folder_records import matching_records
-from spamlstm.tracking.history import HistoryReader, TrackedPlacements
+from spamlstm.tracking.history import HistoryReader
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels
@@ -35,6 +35,7 @@ from spamlstm.tracking.rule import MOVE_SECONDS
 from spamlstm.tracking.sent_folders import SentFolders
 from spamlstm.tracking.settler import Settler
 from spamlstm.tracking.state import JournalPosition
+from spamlstm.tracking.tracked_placements import TrackedPlacements
 from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 
 # A program that delivers a message may change the status of its file up to this time after the folder. No message was

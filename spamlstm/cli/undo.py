@@ -35,7 +35,8 @@ from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import UnreadableAct
-from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name, message_id_hash
+from spamlstm.filtering.message_id import message_id_hash
+from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id, former_content_ids, is_content_id
 from spamlstm.maildir.opened import OpenMaildir

@@ -1,24 +1,19 @@
 """The content ids of filed messages that a user names by a Message-ID or by the name of a file."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
+from spamlstm.filtering.message_id import HEAD_BYTES, message_id_of, without_brackets
 from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import message_file
 from spamlstm.maildir.entry import Entry
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError, Name, base_of
-from spamlstm.maildir.normal_form import header_values
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import is_compressed
-from spamlstm.message.headers import end_of_head
-
-# The Message-ID is looked for in this many bytes.
-_HEAD_BYTES = 64 << 10
 
 
 def contents_by_name(acts: Iterable[Act | UnreadableAct], name: str) -> tuple[str, ...]:
@@ -40,22 +35,6 @@ def contents_by_name(acts: Iterable[Act | UnreadableAct], name: str) -> tuple[st
     )
 
 
-def message_id_of(raw: bytes) -> str:
-    """Return the Message-ID of a raw message without its brackets, or an empty string."""
-    head = raw[:_HEAD_BYTES]
-    return header_values(head, 0, end_of_head(head)).get("message-id", "").strip("<> \t")
-
-
-def message_id_hash(message_id: str) -> bytes:
-    """Return the hash of a Message-ID, with or without brackets. Return b"" if the Message-ID is empty."""
-    plain = message_id.strip("<> \t").encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(plain, digest_size=16).digest() if plain else b""
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return os.path.commonpath([path, folder]) == folder
-
-
 def contents_by_message_id(
     acts: Iterable[Act | UnreadableAct], message_id: str, *, open_maildir: Callable[[str], OpenMaildir]
 ) -> tuple[str, ...]:
@@ -63,7 +42,7 @@ def contents_by_message_id(
 
     The brackets of the Message-ID may be missing. Messages that cannot be read are left out.
     """
-    wanted, found = message_id.strip("<> \t"), set()
+    wanted, found = without_brackets(message_id), set()
     files: dict[tuple[str, str], dict[str, Entry]] = {}
     with OpenMaildirs(open_maildir) as maildirs:
         for act in acts:
@@ -78,6 +57,10 @@ def contents_by_message_id(
     return tuple(found)
 
 
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
 def _files(maildirs: OpenMaildirs, maildir: str, folder: str) -> dict[str, Entry]:
     """Return the messages of a folder by base name. Empty if the folder cannot be read."""
     try:
@@ -90,11 +73,11 @@ def _message_id(entry: Entry) -> str:
     try:
         handle = entry.open()
         try:
-            raw = os.read(handle, _HEAD_BYTES)
+            raw = os.read(handle, HEAD_BYTES)
         finally:
             os.close(handle)
         if is_compressed(raw):
-            raw = message_file.read_message(entry, most=MOST_BYTES).content[:_HEAD_BYTES]
+            raw = message_file.read_message(entry, most=MOST_BYTES).content[:HEAD_BYTES]
     except (OSError, GoneError, UnreadableMessageError):
         return ""
     return message_id_of(raw)

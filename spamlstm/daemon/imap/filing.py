@@ -30,7 +30,7 @@ from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
 from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.event_log import emit
-from spamlstm.filtering.named_message import message_id_hash, message_id_of
+from spamlstm.filtering.message_id import message_id_hash, message_id_of
 from spamlstm.filtering.placement import Placement
 from spamlstm.tracking.state import CopyStatus
 from spamlstm.verdict import Judgement, Verdict

@@ -111,7 +111,7 @@ def learn_mailbox(
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "scored", len(found.samples)) as tell:
                 adopted = adoption.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
-            correspondents = adoption.adopt_correspondents(trainer, mail.written(), source=source)
+            correspondents = adoption.adopt_correspondents(trainer, mail.correspondents(), source=source)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
                 conclusion = adoption.learn_adopted(trainer, classifier, progress=tell)
             unlabelled = adoption.judge_unlabelled(found, classifier, trainer.layer)

@@ -134,7 +134,7 @@ def adopt_labels(
 
 
 def adopt_correspondents(trainer: Trainer, names: Mapping[bytes, float], *, source: str) -> int:
-    """Store the correspondents to whom the user wrote, see `MailboxMail.written`, and return their number.
+    """Store the correspondents to whom the user wrote, see `MailboxMail.correspondents`, and return their number.
 
     `source` is the mailbox. They are learned by the next `catch_up`.
     """

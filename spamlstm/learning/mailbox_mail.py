@@ -66,7 +66,7 @@ class MailboxMail(Protocol):
     def is_exhausted(self) -> bool:
         """Return whether no further message can be read, because a limit of this mailbox is reached."""
 
-    def written(self) -> dict[bytes, float]:
+    def correspondents(self) -> dict[bytes, float]:
         """Return the hashes of the correspondents to whom the user wrote, each with the time of the latest message."""
 
 
@@ -135,7 +135,7 @@ class MaildirMail:
         """Return False. A Maildir has no limits besides those of the survey."""
         return False
 
-    def written(self) -> dict[bytes, float]:
+    def correspondents(self) -> dict[bytes, float]:
         """Return the hashes of the correspondents to whom the user wrote, each with the time of the latest message."""
         sent = sent_mail.newest(sent_mail.sent_folders(self.mailbox), most=sent_mail.MOST_MESSAGES)
         return sent_mail.written_names(sent)

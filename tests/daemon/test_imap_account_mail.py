@@ -57,7 +57,7 @@ def read_all(port):
             for one in listing.messages:
                 with contextlib.suppress(GoneError, OSError):
                     raws.append(one.message.read())
-            return listing, raws, mail.written()
+            return listing, raws, mail.correspondents()
         finally:
             mail.close()
 

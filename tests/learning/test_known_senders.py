@@ -143,7 +143,9 @@ def test_adoption_of_sent_mail(tmp_path, classifier, labels, monkeypatch):
     with OpenMaildir.open(str(root)) as mailbox:
         for _ in range(2):
             assert (
-                adoption.adopt_correspondents(trainer, MaildirMail(mailbox, FolderNames()).written(), source=str(root))
+                adoption.adopt_correspondents(
+                    trainer, MaildirMail(mailbox, FolderNames()).correspondents(), source=str(root)
+                )
                 == 2
             )
     adoption.learn_adopted(trainer, classifier, progress=lambda _: None)

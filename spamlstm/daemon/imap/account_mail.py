@@ -139,7 +139,7 @@ class AccountMail:
                 found.messages.append(ListedMail(message, role, one.letters, float(one.date)))
         return found
 
-    def written(self) -> dict[bytes, float]:
+    def correspondents(self) -> dict[bytes, float]:
         """Return the hashes of the correspondents to whom the user wrote, from the newest messages of the Sent folders.
 
         A folder that the server refuses is skipped.

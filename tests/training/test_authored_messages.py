@@ -1,4 +1,4 @@
-"""The messages of `training/messages`: both classes alike, and apart from the mail that models are judged by."""
+"""The messages written for training and for judging: both classes alike, and nothing of one among the other."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from spamlstm.message.message import parse_message
 from spamlstm.model.text_groups import groups, text_to_compare
 
 ROOT = Path(__file__).resolve().parents[2]
-ARCHIVES = sorted((ROOT / "training/messages").glob("*.tar.xz"))
+LEARNED = sorted((ROOT / "training/messages").glob("*.tar.xz"))
+JUDGING = sorted((ROOT / "benchmarks/messages").glob("*.tar.xz"))
 
 
 def first_window(raw):
@@ -19,13 +20,9 @@ def first_window(raw):
     return cut_windows(render(parse_message(raw)), size=1000, most=6)[0]
 
 
-@pytest.fixture(scope="module")
-def texts():
-    """The first windows of the messages of each archive, without those that have hardly any words."""
-    return {
-        path: [window for window in (first_window(one.raw) for one in read_labelled(path)) if has_words(window)]
-        for path in ARCHIVES
-    }
+def windows(mail):
+    """Return the first windows of the messages that have enough words to tell them from others."""
+    return [window for window in map(first_window, mail) if has_words(window)]
 
 
 def has_words(window):
@@ -33,7 +30,7 @@ def has_words(window):
     return len(window.partition(BODY)[2].split()) >= 12
 
 
-@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*LEARNED, *JUDGING], ids=lambda path: path.name)
 def test_both_classes_are_alike(path):
     """Each archive has at least 150 messages, neither class has under 40 % of them, and each kind has both classes."""
     mail = list(read_labelled(path))
@@ -44,7 +41,7 @@ def test_both_classes_are_alike(path):
     assert all(labels == {"ham", "spam"} for labels in kinds.values()), kinds
 
 
-@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*LEARNED, *JUDGING], ids=lambda path: path.name)
 def test_each_archive_is_a_source_of_its_own(path):
     """The source is the name of the archive, by which training can leave it out, and all messages have a date."""
     mail = list(read_labelled(path))
@@ -52,13 +49,14 @@ def test_each_archive_is_a_source_of_its_own(path):
     assert all(one.date for one in mail)
 
 
-def test_no_message_is_like_one_that_judges_models(texts):
-    """No message is a near-duplicate of a case or of a reference message: these are never learned."""
+def test_no_learned_message_is_like_one_that_judges_models():
+    """No near-duplicate of a case, of a reference message or of a message of `benchmarks/messages` is learned."""
     judging = [path.read_bytes() for path in sorted((ROOT / "tests/cases").rglob("*.eml"))]
     judging += [one.raw for one in reference_mail()]
-    kept_apart = [window for window in map(first_window, judging) if has_words(window)]
-    assert len(kept_apart) > 150
+    judging += [one.raw for path in JUDGING for one in read_labelled(path)]
+    learned = windows(one.raw for path in LEARNED for one in read_labelled(path))
+    kept_apart = windows(judging)
+    assert len(kept_apart) > 900
 
-    learned = [window for windows in texts.values() for window in windows]
     group = groups(text_to_compare(window) for window in [*learned, *kept_apart])
     assert not {*group[: len(learned)].tolist()} & {*group[len(learned) :].tolist()}

@@ -1,5 +1,6 @@
 """The model card: what the model is, what it was trained on and under which terms, and how well it classifies."""
 
+import re
 import textwrap
 from typing import Any
 
@@ -19,6 +20,7 @@ TERMS = {
     "ham-languages": "public list mail in many languages, 2002–2025; no terms stated",
     "ham-notices": "notices from test sets of mail programs; mostly MIT, Apache, AGPL",
     "phishing_pot": "phishing caught by honeypots, 2022–2024; CC BY-NC 4.0",
+    "authored": "messages written for this project, each source by one author (`training/messages`)",
     "app": "templates of an open-source application under its licence, dressed as mail by `training/synthetic/modern`",
     "evaded": "disguised copies of mail of these archives: padded, hidden, misspelt; made by `training/evaded.py`",
     "news": "issues of a newsletter from its public repository, dressed as mail by `training/synthetic/modern`",
@@ -68,7 +70,8 @@ def _network(network: dict[str, Any]) -> str:
 def _sources(manifest: dict[str, Any]) -> list[str]:
     lines = ["## Trained on", "", "| source | ham | spam | what it is, and its terms |", "|---|---:|---:|---|"]
     for source in manifest["corpora"]:
-        terms = TERMS.get(source["name"].partition(":")[0], "ask its owner")
+        # All sources of one kind have the same terms, such as app:WooCommerce and authored-01.
+        terms = TERMS.get(re.split(r":|-\d+$", source["name"])[0], "ask its owner")
         lines.append(f"| {source['name']} | {source['ham']:,} | {source['spam']:,} | {terms} |")
     left = ", ".join(manifest["without"])
     return [*lines, "", *([f"Left out of training on purpose: {left}.", ""] if left else [])]

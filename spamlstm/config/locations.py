@@ -25,8 +25,12 @@ def personal_dir(state: Path, maildir: str) -> Path:
     A Maildir has one folder, whatever links lead to it. Labels that an earlier version stored by the path of a link
     are found by this path, as long as the Maildir has no others.
     """
-    folder, former = _dir_named(state, real_path(maildir)), _dir_named(state, maildir)
-    return former if former != folder and (former / LABELS).exists() and not (folder / LABELS).exists() else folder
+    real = real_path(maildir)
+    folder = _dir_named(state, real)
+    if real == maildir or (folder / LABELS).exists():
+        return folder
+    former = _dir_named(state, maildir)
+    return former if (former / LABELS).exists() else folder
 
 
 def _dir_named(state: Path, maildir: str) -> Path:

@@ -29,5 +29,7 @@ def real_path(path: str) -> str:
             return path
         finally:
             os.close(handle)
-        return path if owners - trusted else os.path.join(real, missing) if missing else real  # noqa: PTH118
+        if owners - trusted:
+            return path
+        return os.path.join(real, missing) if missing else real  # noqa: PTH118
     return path

@@ -8,13 +8,11 @@ from dataclasses import replace
 
 import pytest
 from listening import PATIENCE, HeldWork, exchange, listening
-from maildirs import make
 from mta import CLIENT, added, connected_mta, packet
 from tiny_bundle import HAM, SPAM, UNSURE
 
-from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, MilterConfig
+from spamlstm.config import Config, MilterConfig
 from spamlstm.daemon.listeners import connection, milter, receiving_budget
-from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.headers import headers
 
 FORGED = b"X-Spam-Flag: NO\r\nX-SPAM-FLAG: maybe\r\nX-Spam-Level:\r\n ***\r\n" + SPAM
@@ -171,44 +169,6 @@ def test_a_verdict_by_a_list_is_never_above_a_limit(tmp_path, classifier, config
     with listening(tmp_path / "state", classifier, config), connected_mta(f"{tmp_path}/milter.sock") as mta:
         mta.negotiate()
         assert status_of(mta, mail).startswith("Yes, score=5.0 ")
-
-
-def test_the_only_recipient_chooses_the_labels(tmp_path, classifier):
-    """With labels per Maildir, those of the only recipient count, in any case; with several, the model decides."""
-    for name in ("ann", "bob"):
-        make(tmp_path / "vmail" / name)
-    config = Config(
-        maildirs=(MaildirConfig(f"{tmp_path}/vmail/*"),),
-        learning=LearningConfig(labels=LabelScope.PER_MAILDIR, user_maildir=f"{tmp_path}/vmail/{{local}}"),
-        milter=MilterConfig(listen=f"unix:{tmp_path}/m"),
-    )
-
-    def work(requests):
-        # Label stores belong to the thread of the loop.
-        if not labelled:
-            raw = received + UNSURE
-            labelled.append(running.stores.add_label(f"{tmp_path}/vmail/ann", raw, Label.SPAM, origin=Origin.COMMAND))
-        requests.work()
-
-    labelled = []
-    received = b"Received: from mail.example.com (mail.example.com [192.0.2.7]) by mx.example.net with ESMTP id 4A\r\n"
-    with (
-        listening(tmp_path / "state", classifier, config, work=work) as running,
-        connected_mta(f"{tmp_path}/m") as mta,
-    ):
-        mta.negotiate()
-        mta.connect()
-        recipients = [
-            (b"ann@x.org",),
-            (b"Ann@X.org",),
-            (b"bob@x.org",),
-            (b"ann@x.org", b"bob@x.org"),
-            (b"../ann@x.org",),
-            (),
-        ]
-        answers = [status_of(mta, UNSURE, recipients=one).split(",")[0] for one in recipients]
-    assert labelled == [True]
-    assert answers == ["Yes", "Yes", "No", "No", "No", "No"]
 
 
 def test_the_body_is_never_changed(mta):

@@ -115,8 +115,8 @@ def filter_command(
     message. If no daemon answers, or with --model or --config, this process loads the model itself. If you named a
     daemon with --socket and it does not answer, a warning says so.
 
-    If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0. Messages
-    above 64 MiB are not classified, and X-Spam-Status says so.
+    If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0, or 2 with
+    --exit-code. Messages above 64 MiB are not classified, and X-Spam-Status says so.
     """
     from spamlstm.cli.filter_client import FilterOptions, main_filter
 

@@ -199,16 +199,16 @@ def show_labels(*, json: bool, state: Path) -> None:
     """Print the number of labels and the newest labels. With `json`, print all labels, one object per line."""
     labels = LabelStore.read(state)
     with contextlib.closing(labels) if labels else contextlib.nullcontext():
-        last = labels.last(-1 if json else SHOWN) if labels else iter(())
+        newest = labels.newest(-1 if json else SHOWN) if labels else iter(())
         if json:
-            for one in last:
+            for one in newest:
                 print_json(_object(one))
             return
         counts = labels.counts() if labels else dict.fromkeys(Label, 0)
         sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
         # On a terminal the subject needs the place, and the beginning of an id is enough to tell labels apart.
         length = SHORT_ID if is_terminal(sys.stdout) else None
-        print_rows(("time", "label", "score", "id", "subject"), (_row(one, id_length=length) for one in last))
+        print_rows(("time", "label", "score", "id", "subject"), (_row(one, id_length=length) for one in newest))
 
 
 def purge_labels(*, state: Path, yes: bool) -> None:

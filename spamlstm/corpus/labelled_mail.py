@@ -255,7 +255,7 @@ def _folder(path: Path) -> Iterator[Labelled]:
     if not found:
         raise DataError(
             f"{path}: there is no labelled mail, neither {INDEX} and mail/ nor ham/ and spam/; "
-            f"for a Maildir or a folder with one label write '{path}:ham' or '{path}:spam'"
+            f"if all its mail has one label, also that in subfolders such as .Junk, write '{path}:ham' or '{path}:spam'"
         )
     return _sorted_by_label(path, found)
 

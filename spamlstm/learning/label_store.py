@@ -214,9 +214,17 @@ class LabelStore:
         return {label: rows.get(label, 0) for label in Label}
 
     def last(self, most: int = -1) -> Iterator[StoredLabel]:
-        """Yield at most `most` labels, the latest first. All labels are yielded by default."""
+        """Yield at most `most` labels, the last learned first. All labels are yielded by default."""
         latest = f"SELECT {STORED_LABEL} FROM labels ORDER BY id DESC LIMIT ?"  # noqa: S608  constant columns
         return self._database.decoded(label_rows.stored_label, latest, most)
+
+    def newest(self, most: int = -1) -> Iterator[StoredLabel]:
+        """Yield at most `most` labels, the last given first. All labels are yielded by default.
+
+        The order of learning differs from this order, because `interleave_bulk` changes it.
+        """
+        newest = f"SELECT {STORED_LABEL} FROM labels ORDER BY time DESC, id DESC LIMIT ?"  # noqa: S608  constant columns
+        return self._database.decoded(label_rows.stored_label, newest, most)
 
     def with_mail(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
         """Yield the latest labels in order, at most `most`, each with the first MOST_KEPT bytes of its mail.

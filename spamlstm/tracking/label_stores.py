@@ -223,7 +223,7 @@ class LabelStores:
             version = store.trainer.layer.labels, labels.epoch
             if version != self._tallied:
                 self.status.labels = {str(label): count for label, count in labels.counts().items()}
-                self.status.last = max((one.time for one in labels.last(1)), default=None)
+                self.status.last = next((one.time for one in labels.newest(1)), None)
                 self._tallied = version
 
     def _folder(self, maildir: str) -> Path:

@@ -1,6 +1,7 @@
 """The label store: one label for each message, the latest one, for its owner only and within bounds."""
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import stat
@@ -158,6 +159,19 @@ def test_interleaving_loses_no_row(rows):
         assert kind == sorted(kind)
     again = [(number, *row[1:]) for number, row in enumerate(turned)]
     assert interleave(again) == again
+
+
+def test_the_newest_labels_whatever_the_order_of_learning(tmp_path):
+    """The newest labels come by the time at which they were given, also after bulk labels were interleaved."""
+    given = [(SPAM, Origin.BULK)] * 2 + [(SPAM, Origin.COMMAND)] + [(HAM, Origin.BULK)] * 3
+    with contextlib.closing(LabelStore.open(tmp_path, clock=itertools.count(1000.0).__next__)) as labels:
+        for raw, (label, origin) in zip(MAILS, given, strict=True):
+            add(labels, raw, label, origin=origin)
+        labels.interleave_bulk()
+        contents = [content_id(raw) for raw in reversed(MAILS)]
+        assert [one.content for one in labels.last()] != contents
+        assert [one.content for one in labels.newest()] == contents
+        assert [one.content for one in labels.newest(2)] == contents[:2]
 
 
 def test_the_state_folder_is_made(tmp_path):

@@ -1,6 +1,7 @@
 """Label stores: layers have all labels, few are in memory, and no error of a store stops mail."""
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 
@@ -12,7 +13,7 @@ from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, PERSONAL, _dir_named, personal_dir
 from spamlstm.filtering.backoff import FIRST_DELAY
 from spamlstm.learning import label_rows, trainer
-from spamlstm.learning.label import Label, LabelRequest
+from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.personal_layer import PersonalLayer
@@ -117,6 +118,21 @@ def test_one_layer_for_all(label_stores):
     one.tally()
     assert (one.status.labels, one.status.moved) == ({"ham": 0, "spam": 1}, {"spam": 1})
     assert one.status.last is not None
+
+
+def test_the_status_has_the_time_of_the_newest_label(label_stores, tmp_path):
+    """The last label of the status is the newest, also if interleaved bulk labels were learned after it."""
+    with contextlib.closing(LabelStore.open(tmp_path / "state", clock=itertools.count(1000.0).__next__)) as store:
+        for number, label in enumerate([Label.HAM, Label.SPAM, Label.SPAM, Label.HAM]):
+            content = raw("words", number)
+            request = LabelRequest(content_id(content), content, "", None, "", Origin.BULK)
+            store.add(request, label)
+        store.interleave_bulk()
+        newest = max(one.time for one in store.last())
+        assert next(store.last()).time != newest
+    one = label_stores()
+    one.tally()
+    assert one.status.last == newest
 
 
 def test_a_layer_each(label_stores, tmp_path):

@@ -8,8 +8,10 @@ DIST   ?= dist
 # mail: mail of `training/synthetic`, texts of this project dressed as modern mail, and disguised copies of the first two.
 GENERATED := --synthetic 15000 --synthetic-share 0.35 --evaded 0.33 --evaded-share 0.08 \
 	--modern $(CORPUS) --modern-count 60000 --modern-share 0.07 --without app: --without news:
-# The sources with recent mail, which are sampled more often.
-WEIGHTS := $(foreach source,lists phishing_pot newsletters2019 ham-notices,--weight $(source)=3)
+# The sources with recent mail, which are sampled more often, and the messages of authors.
+AUTHORS := $(patsubst training/messages/%.tar.xz,%,$(sort $(wildcard training/messages/*.tar.xz)))
+WEIGHTS := $(foreach source,lists phishing_pot newsletters2019 ham-notices,--weight $(source)=3) \
+	$(foreach source,$(AUTHORS),--weight $(source)=2)
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test train deb image release reproduce clean
@@ -35,7 +37,7 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
 	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --corpus training/messages $(GENERATED) $(WEIGHTS) \
-		--epochs 4 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 17 --out models/default
+		--epochs 5 --per-epoch 40000 --deep-rows 4 --vocabulary 18000 --version 18 --out models/default
 
 deb: ## build the Debian package, on Debian
 	packaging/deb.sh $(BUILD) $(DIST)

@@ -210,7 +210,7 @@ def test_lines_of_text_that_look_like_separators(name, count):
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 # The cases that the shipped model judges unsure. Remove those that a new model judges right.
-NOT_YET: frozenset[str] = frozenset(["25/spam-calendar-only"])
+NOT_YET: frozenset[str] = frozenset()
 # The cases with the very opposite verdict. There should be none.
 OPPOSITE: frozenset[str] = frozenset(["16/spam-i-fail-and-forged-arc"])
 

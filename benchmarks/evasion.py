@@ -1,12 +1,13 @@
 """Measure how much of the caught spam gets through after one change to it, beside bogofilter in the same run.
 
 evasion.py CORPUS --model BUNDLE --most N
+evasion.py ARCHIVE --own 0 --model BUNDLE
 
-The spam is the phishing of 2024 in phishing2022-2024, and a share `--own` of spam of our own writing
-(training/synthetic/modern). Of the messages that a filter judges spam, each is changed in each of the ways in
-benchmarks/evading. The table shows how many of them are then ham, and how many are not spam (they stay out of the junk
-folder). `any` is the share for which at least one of the ways works, `best` the largest share of one way; both are
-shares of all that is caught.
+The spam is that of an archive, or the phishing of 2024 in phishing2022-2024 in the folder CORPUS, and a share `--own`
+of spam of our own writing (training/synthetic/modern). Of the messages that a filter judges spam, each is changed in
+each of the ways in benchmarks/evading. The table shows how many of them are then ham, and how many are not spam (they
+stay out of the junk folder). `any` is the share for which at least one of the ways works, `best` the largest share of
+one way; both are shares of all that is caught.
 
 The words, styles and letters of these changes differ from those that training uses. With `--taught`, bogofilter is
 taught some archives and measured on the spam that it catches. A filter that was taught the measured mail itself, as
@@ -25,6 +26,7 @@ from evading import READABLE, TRANSFORMS, Letter, read_letter, transformed, writ
 from measurement import argument_parser, extract, read_mail
 
 from spamlstm.corpus.labelled_mail import Labelled
+from spamlstm.errors import UserError
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 from training.synthetic.modern import draw_dressed_many
@@ -46,7 +48,7 @@ class Row:
 
 def main() -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("corpus", type=Path, help="the folder of archives and of texts")
+    parser.add_argument("corpus", type=Path, help="the folder of archives and of texts, or one archive")
     parser.add_argument("--model", type=Path, help="a bundle [default: the model in use]")
     parser.add_argument("--most", type=int, default=300, help="messages before the changes [default: 300]")
     parser.add_argument("--own", type=float, default=1 / 3, help="share of our own writing [default: a third]")
@@ -73,11 +75,20 @@ def main() -> int:
 
 
 def spam(corpus: Path, most: int, *, own: float) -> Iterator[Labelled]:
-    """Yield real phishing of YEAR, at equal distances, and a share `own` of spam of our own writing."""
-    real = [one for one in read_mail(corpus / PHISHING) if one.date >= YEAR]
-    wanted = most - round(most * own)
+    """Yield spam of an archive, or phishing of YEAR, at equal distances, and a share `own` of spam of our own writing.
+
+    Raises UserError if `corpus` is an archive and `own` is above 0, because the texts are in a folder.
+    """
+    if corpus.is_file():
+        if own:
+            raise UserError(f"{corpus}: an archive has no texts for spam of our own writing; add --own 0")
+        real = [one for one in read_mail(corpus) if one.label == "spam"]
+    else:
+        real = [one for one in read_mail(corpus / PHISHING) if one.date >= YEAR]
+    wanted = min(most - round(most * own), len(real))
     yield from (real[len(real) * number // wanted] for number in range(wanted))
-    for number, one in enumerate(draw_dressed_many(corpus, "spam", seed=SEED, count=most - wanted, own=True)):
+    count = round(most * own)
+    for number, one in enumerate(draw_dressed_many(corpus, "spam", seed=SEED, count=count, own=True) if count else ()):
         yield Labelled(f"own{number}", "spam", one.source, "", one.raw)
 
 

@@ -101,8 +101,11 @@ def test_time_grows_with_the_length(path):
     ],
 )
 def test_slow_patterns_are_found(pattern, anchored):
-    """Patterns that take the square of the length, or more, are found; some were once in use here."""
-    assert slow_on(re.compile(pattern), anchored=anchored) is not None
+    """Patterns that take the square of the length, or more, are found; some were once in use here.
+
+    They are found within half the time that patterns in use may take, because some take less on a fast machine.
+    """
+    assert slow_on(re.compile(pattern), anchored=anchored, seconds=0.5) is not None
 
 
 def test_each_pattern_has_a_name():

@@ -85,10 +85,12 @@ def spam(corpus: Path, most: int, *, own: float) -> Iterator[Labelled]:
         real = [one for one in read_mail(corpus) if one.label == "spam"]
     else:
         real = [one for one in read_mail(corpus / PHISHING) if one.date >= YEAR]
-    wanted = min(most - round(most * own), len(real))
+    written = round(most * own)
+    wanted = min(most - written, len(real))
     yield from (real[len(real) * number // wanted] for number in range(wanted))
-    count = round(most * own)
-    for number, one in enumerate(draw_dressed_many(corpus, "spam", seed=SEED, count=count, own=True) if count else ()):
+    if not written:
+        return
+    for number, one in enumerate(draw_dressed_many(corpus, "spam", seed=SEED, count=written, own=True)):
         yield Labelled(f"own{number}", "spam", one.source, "", one.raw)
 
 

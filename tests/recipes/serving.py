@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from dovecot import Dovecot
 from recipe import Recipe
 from tiny_bundle import HAM, SPAM
 from watching import until
@@ -36,6 +37,8 @@ export XDG_CONFIG_HOME='{state}/config' XDG_STATE_HOME='{state}'
 {more}
 exec '{python}' -m spamlstm "$@"
 """
+LMTP_WITH_SIEVE = "\nprotocols = imap lmtp\nprotocol lmtp {\nmail_plugins = sieve\n}\n"
+"""Settings with which Dovecot runs a Sieve script when LMTP delivers."""
 CONFIG = """
 [filter]
 listen = "unix:/run/spamlstm/filter.sock"
@@ -255,6 +258,12 @@ def send(port: int, mail: bytes, *recipients: str, sender: str = "sender@example
 
 
 # --- mail -------------------------------------------------------------------------------------------------------------
+
+
+def send_lmtp(server: Dovecot, mail: bytes, recipient: str = "ann@example.org") -> None:
+    """Deliver a message to Dovecot by LMTP."""
+    with smtplib.LMTP(str(server.folder / "run" / "lmtp")) as client:
+        client.sendmail("sender@example.net", [recipient], mail)
 
 
 def mails() -> dict[str, bytes]:

@@ -3,13 +3,12 @@
 import contextlib
 import re
 import shutil
-import smtplib
 from collections.abc import Callable, Iterator
 
 import pytest
 from dovecot import Dovecot, running
 from recipe import PROGRAM, Recipe
-from serving import Service, delivered, for_users, mails, same_mail, serving
+from serving import Service, delivered, for_users, mails, same_mail, send_lmtp, serving
 from tiny_bundle import UNSURE
 
 pytestmark = [
@@ -42,23 +41,18 @@ def dovecot(
             shutil.rmtree(etc)
 
 
-def deliver(server, mail, user="ann@example.org"):
-    with smtplib.LMTP(str(server.folder / "run" / "lmtp")) as client:
-        client.sendmail("sender@example.net", [user], mail)
-
-
 def test_spam_is_filed(service):
     """Spam is in Junk and ham in the inbox, with and without the daemon; if we cannot judge, spam is in the inbox."""
     spam, ham = mails()["junk"], mails()["inbox"]
     with dovecot(service) as server:
-        deliver(server, spam)
-        deliver(server, ham)
+        send_lmtp(server, spam)
+        send_lmtp(server, ham)
         with service.stopped():
-            deliver(server, spam)
-            deliver(server, ham)
+            send_lmtp(server, spam)
+            send_lmtp(server, ham)
             assert server.complaints() == []
             with service.broken():
-                deliver(server, spam)
+                send_lmtp(server, spam)
         found = {name: delivered(server.maildir / name, count) for name, count in (("", 3), (".Junk", 2))}
         assert [len(one) for one in found.values()] == [3, 2]
         assert all(same_mail(raw, ham) and b"X-Spam-Flag" not in raw for raw in found[""][:2])
@@ -71,7 +65,7 @@ def test_spamtest(service):
     script = RECIPE.files["~/.dovecot.sieve"]
     with dovecot(service, sieve=script, change=lambda text: text[: text.index("if ")]) as server:
         for mail in (UNSURE, *mails().values()):
-            deliver(server, mail)
+            send_lmtp(server, mail)
         assert [same_mail(raw, mails()["junk"]) for raw in delivered(server.maildir / ".Junk")] == [True]
         assert len(delivered(server.maildir, 2)) == 2
 
@@ -83,7 +77,7 @@ def test_a_command_that_fails(service):
         command = service.folder / "dovecot" / "sieve-filter" / "spamlstm"
         for number, script in enumerate(scripts):
             command.write_text(f"#!/bin/sh\n{script}\n")
-            deliver(server, mails()["junk"])
+            send_lmtp(server, mails()["junk"])
             assert same_mail(delivered(server.maildir, number + 1)[-1], mails()["junk"])
         assert "Panic" not in (server.folder / "dovecot.log").read_text()
     limits = [re.search(pattern, RECIPE.text)[1] for pattern in (r"exec timeout (\d+) ", r"exec_timeout = (\d+)s")]
@@ -97,7 +91,7 @@ def test_moves_teach(tiny):
 
         def receive(count):
             for user in ("ann", "bob"):
-                deliver(server, UNSURE, f"{user}@example.org")
+                send_lmtp(server, UNSURE, f"{user}@example.org")
             box = service.folder / "vmail" / "example.org"
             return [len(delivered(box / folder, number)) for folder, number in count.items()]
 

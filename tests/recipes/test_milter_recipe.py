@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import smtplib
 import tomllib
 
 import pytest
@@ -11,7 +10,7 @@ from dovecot import running
 from listening import listening
 from postfix import running_postfix
 from recipe import Recipe
-from serving import delivered, filtered, mails, same_mail
+from serving import LMTP_WITH_SIEVE, delivered, filtered, mails, same_mail, send_lmtp
 from watching import until
 
 from spamlstm.config import Config, MilterConfig
@@ -23,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start Postfix"),
 ]
 RECIPE = Recipe("recipes/milter")
-LMTP = "\nprotocols = imap lmtp\nprotocol lmtp {\nmail_plugins = sieve\n}\n"
 
 
 def test_spam_gets_our_headers_and_mail_arrives_without_us(tmp_path, classifier):
@@ -56,10 +54,8 @@ def test_a_message_with_our_headers_is_filed(tiny, tmp_path):
     """The script of the page files a message with the headers of spam into Junk, and other mail into the inbox."""
     sieve = RECIPE.files["/etc/dovecot/sieve/junk.sieve"]
     spam, ham = mails()["junk"], mails()["inbox"]
-    with running(LMTP, sieve=sieve) as server:
+    with running(LMTP_WITH_SIEVE, sieve=sieve) as server:
         for mail in (spam, ham):
-            with smtplib.LMTP(str(server.folder / "run" / "lmtp")) as client:
-                raw = filtered(mail, model=tiny, state=tmp_path / "state")
-                client.sendmail("sender@example.net", ["ann@example.org"], raw)
+            send_lmtp(server, filtered(mail, model=tiny, state=tmp_path / "state"))
         assert [same_mail(raw, spam) for raw in delivered(server.maildir / ".Junk")] == [True]
         assert [same_mail(raw, ham) for raw in delivered(server.maildir)] == [True]

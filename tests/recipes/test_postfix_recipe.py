@@ -11,7 +11,7 @@ import pytest
 from dovecot import running
 from ports import free_port
 from recipe import PROGRAM, Recipe
-from serving import delivered, for_users, mails, same_mail, send, until_listening
+from serving import LMTP_WITH_SIEVE, delivered, for_users, mails, same_mail, send, until_listening
 from watching import until
 
 pytestmark = [
@@ -72,7 +72,7 @@ def test_spam_is_filed(service):
     spam, ham = mails()["junk"], mails()["inbox"]
     sieve = RECIPE.files["/etc/dovecot/sieve/junk.sieve"]
     with (
-        running("\nprotocols = imap lmtp\nprotocol lmtp {\nmail_plugins = sieve\n}\n", sieve=sieve) as server,
+        running(LMTP_WITH_SIEVE, sieve=sieve) as server,
         postfix(service, server.folder / "run" / "lmtp") as (port, folder),
     ):
         send(port, spam, ANN)
